@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "os/files.h"
+#include "os/mount.h"
+#include "os/process.h"
+#include "os/helper.h"
+#include "os/event_loop.h"
+#include "os/record_db.h"
+#include "os/keyed_mutex.h"
+#include "os/rooted_path.h"
+#include "os/log.h"
+#include "os/call.h"
+#include "os/status_macros.h"

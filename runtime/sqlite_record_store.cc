@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/services.h"
+#include "runtime/record_store.h"
+#include "runtime/extension.h"
+#include "runtime/paths.h"
+#include "runtime/launch/oci_spec.h"
+#include "runtime/launch/cgroup_tree.h"
+#include "runtime/launch/user.h"
+#include "runtime/monitor/oci_runtime.h"
+#include "runtime/network/pod_network.h"
