@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/services.h"
+#include "runtime/runtime.h"
 #include "runtime/record_store.h"
 #include "runtime/extension.h"
 #include "runtime/paths.h"

@@ -78,6 +78,14 @@ class Monitors {
   virtual absl::StatusOr<LaunchedContainer> Launch(const MonitorLaunch& launch,
                                                    absl::Time deadline) = 0;
 
+  // Ends and forgets whatever a Launch left behind, finished or not (the daemon
+  // may have died in the middle): monitor, container, the OCI runtime's state.
+  // OK when there is nothing. Files in the bundle stay the caller's.
+  virtual absl::Status Discard(const std::string& container_id,
+                               const std::string& bundle,
+                               const OciProgram& runtime,
+                               absl::Time deadline) = 0;
+
   using OnExit = std::function<void(const absl::StatusOr<ExitRecord>&)>;
   // Calls `on_exit` once, on an unspecified thread, when the container has
   // ended: with its record, or with DataLoss when the monitor is gone and left
@@ -99,7 +107,7 @@ class Monitors {
   // everything it started is killed: DeadlineExceeded. ResourceExhausted when
   // the output is larger than allowed (it is killed too).
   virtual absl::StatusOr<ExecResult> ExecSync(const ExecRequest& request,
-                                              const absl::Time deadline,
+                                              absl::Time deadline,
                                               std::function<bool()> cancelled) = 0;
 };
 
