@@ -31,7 +31,7 @@ struct ExitStatus {
   int ShellCode() const { return signal != 0 ? 128 + signal : code; }
 };
 
-// NotFound when there is no such process (a zombie counts as one).
+// NotFound when there is no such process. A zombie still is one.
 absl::StatusOr<ProcessIdentity> IdentifyProcess(pid_t pid);
 
 // A stable reference to a process, ours or not. Signals sent through it can
@@ -95,8 +95,8 @@ struct CommandResult {
 
 struct CommandRequest {
   SpawnRequest spawn;
-  std::string input;                     // written to the child's stdin
-  size_t max_output_bytes = 1u << 20;    // of each stream; the rest is dropped
+  std::string input;                   // all that stdin gives
+  size_t max_output_bytes = 1u << 20;  // of each stream; the rest is dropped
   absl::Time deadline = absl::InfiniteFuture();
   // After the child's exit, how long output of grandchildren that hold the
   // pipes is waited for.
@@ -105,8 +105,8 @@ struct CommandRequest {
 
 // Runs a program to its end. It gets its own session; at the deadline the whole
 // process group gets SIGKILL and the result is DeadlineExceeded. A child in
-// uninterruptible sleep is then left to a background reaper, never waited for.
-// A non-zero exit is not an error here: look at `exit`.
+// uninterruptible sleep is then left behind, and reaped by a later command once
+// it has died. A non-zero exit is not an error here: look at `exit`.
 absl::StatusOr<CommandResult> RunCommand(const CommandRequest& request);
 
 }  // namespace quoll::os
