@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "absl/status/status.h"
+
+#include "cri/rpcs.h"
+#include "cri/translate_linux.h"
+#include "os/status_macros.h"
+
+namespace quoll::cri {
+
+absl::Status StopPodSandbox(const Backends& backends, const os::Call& call,
+                            const criv1::StopPodSandboxRequest& request,
+                            criv1::StopPodSandboxResponse* /*response*/) {
+  QUOLL_RETURN_IF_ERROR(RequireField(request.pod_sandbox_id(), "pod_sandbox_id",
+                                     "name the sandbox to stop"));
+  return backends.sandboxes.Stop(request.pod_sandbox_id(), call);
+}
+
+}  // namespace quoll::cri
