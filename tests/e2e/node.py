@@ -21,6 +21,8 @@ RUNTIME = os.environ.get("QUOLL_E2E_RUNTIME", "runc")
 CGROUP = os.environ.get("QUOLL_E2E_CGROUP", "/quoll-e2e")
 SUBNET = "10.213.0.0/16"
 GATEWAY = "10.213.0.1"
+# How much slower than a real machine this one is (an emulated one).
+SLOW = float(os.environ.get("QUOLL_E2E_SLOW", "1"))
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 _serial = itertools.count(1)
@@ -28,7 +30,7 @@ _serial = itertools.count(1)
 
 def wait_until(condition, what, seconds=20):
     """Waits for a condition that something else brings about."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOW
     while True:
         value = condition()
         if value:
@@ -123,7 +125,7 @@ bin_dirs = ["{self.root}/cni-bin", "/usr/lib/cni"]
                     + self.daemon_output())
             self._open_channel()
             try:
-                return self.runtime.Version(cri.VersionRequest(), timeout=2)
+                return self.runtime.Version(cri.VersionRequest(), timeout=2 * SLOW)
             except grpc.RpcError:
                 return None
         wait_until(answers, "quolld answers")
@@ -135,7 +137,7 @@ bin_dirs = ["{self.root}/cni-bin", "/usr/lib/cni"]
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=30 * SLOW)
 
     def daemon_output(self):
         return self.daemon_log.read_text(errors="replace")[-8000:]
@@ -178,9 +180,9 @@ bin_dirs = ["{self.root}/cni-bin", "/usr/lib/cni"]
                 setattr(config, key, value)
         return config
 
-    def run_pod(self, config, handler="", timeout=60):
+    def run_pod(self, config, handler="", timeout=60 * SLOW):
         return self.runtime.RunPodSandbox(cri.RunPodSandboxRequest(
-            config=config, runtime_handler=handler), timeout=timeout).pod_sandbox_id
+            config=config, runtime_handler=handler), timeout=timeout * SLOW).pod_sandbox_id
 
     def container_config(self, name, image, *command, **fields):
         config = cri.ContainerConfig(
@@ -200,11 +202,11 @@ bin_dirs = ["{self.root}/cni-bin", "/usr/lib/cni"]
     def create(self, pod, pod_config, container_config):
         return self.runtime.CreateContainer(cri.CreateContainerRequest(
             pod_sandbox_id=pod, config=container_config,
-            sandbox_config=pod_config), timeout=60).container_id
+            sandbox_config=pod_config), timeout=60 * SLOW).container_id
 
     def start_container(self, container):
         self.runtime.StartContainer(
-            cri.StartContainerRequest(container_id=container), timeout=60)
+            cri.StartContainerRequest(container_id=container), timeout=60 * SLOW)
 
     def run_container(self, pod, pod_config, container_config):
         container = self.create(pod, pod_config, container_config)
@@ -214,7 +216,7 @@ bin_dirs = ["{self.root}/cni-bin", "/usr/lib/cni"]
     def exec(self, container, *command, timeout=20):
         return self.runtime.ExecSync(cri.ExecSyncRequest(
             container_id=container, cmd=command, timeout=timeout),
-            timeout=timeout + 30)
+            timeout=(timeout + 30) * SLOW)
 
     def status(self, container):
         return self.runtime.ContainerStatus(
@@ -231,17 +233,17 @@ bin_dirs = ["{self.root}/cni-bin", "/usr/lib/cni"]
 
     def stop_container(self, container, grace=5):
         self.runtime.StopContainer(cri.StopContainerRequest(
-            container_id=container, timeout=grace), timeout=grace + 60)
+            container_id=container, timeout=grace), timeout=grace + 60 * SLOW)
 
     def remove_container(self, container):
         self.runtime.RemoveContainer(
-            cri.RemoveContainerRequest(container_id=container), timeout=60)
+            cri.RemoveContainerRequest(container_id=container), timeout=60 * SLOW)
 
     def stop_pod(self, pod):
         self.runtime.StopPodSandbox(
-            cri.StopPodSandboxRequest(pod_sandbox_id=pod), timeout=60)
+            cri.StopPodSandboxRequest(pod_sandbox_id=pod), timeout=60 * SLOW)
 
     def remove_pod(self, pod):
         self.stop_pod(pod)
         self.runtime.RemovePodSandbox(
-            cri.RemovePodSandboxRequest(pod_sandbox_id=pod), timeout=60)
+            cri.RemovePodSandboxRequest(pod_sandbox_id=pod), timeout=60 * SLOW)
