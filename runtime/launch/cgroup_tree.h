@@ -37,15 +37,25 @@ class CgroupTree {
   // Every process in it and below.
   absl::StatusOr<std::vector<pid_t>> Processes(const std::string& path) const;
   // cgroup.kill where it exists; else freeze (v1), SIGKILL to each, thaw,
-  // until it is empty. OK when gone.
+  // until it is empty. OK when gone. FailedPrecondition when the caller itself
+  // is in it.
   absl::Status Kill(const std::string& path, absl::Time deadline) const;
 
  private:
   struct Hierarchy {
     std::string mount_point;
-    std::string root;  // of the mount inside the hierarchy (containers: "/x")
+    // Of the mount inside the hierarchy; in a container "/x". A path is looked
+    // up below the mount point, as OCI runtimes do, so it is then one below
+    // the container's own cgroup.
+    std::string root;
     std::vector<std::string> controllers;  // {"freezer"}; {} on v2
   };
+
+  // One round of SIGKILL to everything in it.
+  absl::Status KillOnce(const std::string& path,
+                        const std::vector<pid_t>& pids) const;
+  absl::Status SetFrozen(const std::string& path, bool frozen) const;
+
   bool v2_ = false;
   std::vector<Hierarchy> hierarchies_;
 };

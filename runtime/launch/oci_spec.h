@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
@@ -15,13 +16,13 @@ namespace quoll::runtime {
 
 // What this kernel and node can do, found once at start (DetectNode).
 struct NodeFeatures {
-  bool cgroup_v2 = false;       // pure v2; v1 and hybrid count as v1
+  bool cgroup_v2 = false;  // pure v2; v1 and hybrid count as v1
   bool apparmor = false;
   bool selinux = false;
   bool seccomp = true;
   bool hugetlb = false;
   bool swap_accounting = false;
-  int min_oom_score_adj = -1000;  // lowest that this daemon may set
+  int min_oom_score_adj = -1000;          // lowest that this daemon may set
   std::vector<std::string> capabilities;  // that the daemon holds: "CAP_CHOWN"
 };
 // Reads /proc and /sys below `root` ("" on a node, a directory in tests).
@@ -33,7 +34,7 @@ struct SpecInput {
   const ContainerRecord& container;  // effective_user resolved
   const NodeFeatures& node;
   std::string rootfs;
-  std::string namespaces_dir;  // pinned namespaces of the sandbox
+  std::string namespaces_dir;      // pinned namespaces of the sandbox
   std::string pid_namespace_path;  // with TARGET, or the pod's shared one
   std::string resolv_conf;  // host paths of the pod's files; "": no mount
   std::string hostname_file;
@@ -56,10 +57,17 @@ struct SpecInput {
 absl::StatusOr<std::string> BuildOciSpec(const SpecInput& input);
 
 // The "process" object for an exec into it: the container's own process with
-// other args, no terminal.
+// other args, with or without a terminal. DataLoss when `config_json` is not
+// what BuildOciSpec made.
 absl::StatusOr<std::string> BuildExecProcess(
     const std::string& config_json, const std::vector<std::string>& argv,
     bool tty);
+
+// OK when this node can keep every limit in `resources`. BuildOciSpec calls it;
+// an update must before BuildOciResources, which leaves out what cannot be
+// kept.
+absl::Status CheckResources(const Resources& resources,
+                            const NodeFeatures& node);
 
 // The "linux.resources" object for `resources` (only what is set).
 std::string BuildOciResources(const Resources& resources,
