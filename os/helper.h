@@ -57,8 +57,8 @@ struct PinRequest {
   bool net = false;
   bool ipc = false;
   bool uts = false;
-  bool pid = false;  // starts `pause_program` as PID 1 of the new namespace
-  std::string hostname;                        // with uts
+  bool pid = false;      // starts `pause_program` as PID 1 of the new namespace
+  std::string hostname;  // with uts
   std::map<std::string, std::string> sysctls;  // "net.ipv4.ip_forward" -> "1"
   std::string pause_program;                   // with pid; absolute
   // Where pause is put (cgroup.procs files), so that it is the pod's.
@@ -77,11 +77,14 @@ class HostActions {
 
   // On error nothing is left pinned. A sysctl that the new namespaces do not
   // own (kernel.pid_max, say) is InvalidArgument and names it. Loopback is up
-  // in a new network namespace.
+  // in a new network namespace. AlreadyExists when `dir` holds pins: Unpin
+  // first; they are left alone.
   virtual absl::StatusOr<PinnedNamespaces> Pin(const PinRequest& request,
                                                absl::Time deadline) = 0;
 
-  // Unmounts and removes every pin in `dir`, and `dir`. Idempotent.
+  // Unmounts and removes every pin in `dir`, and `dir`. Kills PID 1 of a pinned
+  // PID namespace, and with it every process there: what a Pin that nobody took
+  // the answer of has started is found again. Idempotent.
   virtual absl::Status Unpin(const std::string& dir, absl::Time deadline) = 0;
 
   struct HostPath {
