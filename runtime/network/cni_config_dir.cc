@@ -152,9 +152,11 @@ void CniConfigDir::State::Reload() {
         spdlog::warn("CNI configuration {} is skipped: {}", path,
                      std::string(why.message()));
       });
-  absl::StatusOr<std::shared_ptr<const CniNetwork>> next = loaded.status();
+  absl::StatusOr<std::shared_ptr<const CniNetwork>> next;  // an error so far
   if (loaded.ok()) {
     next = std::make_shared<const CniNetwork>(*std::move(loaded));
+  } else {
+    next = loaded.status();
   }
   absl::MutexLock lock(&mu);
   const bool was_ok = current.ok();

@@ -26,11 +26,6 @@ using nlohmann::json;
 constexpr std::array<absl::string_view, 7> kKnownVersions = {
     "0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"};
 
-bool IsKnown(absl::string_view version) {
-  return std::find(kKnownVersions.begin(), kKnownVersions.end(), version) !=
-         kKnownVersions.end();
-}
-
 // "cniVersions" (CNI 1.1) lists what the plugins can do; the newest one that we
 // can do too is taken. Without it "cniVersion" counts, and without both the
 // spec's first version.
