@@ -16,11 +16,11 @@
 #define QUOLL_STATUS_CONCAT_INNER_(a, b) a##b
 #define QUOLL_STATUS_CONCAT_(a, b) QUOLL_STATUS_CONCAT_INNER_(a, b)
 #define QUOLL_ASSIGN_OR_RETURN_IMPL_(tmp, lhs, expr) \
-  auto tmp = (expr);                                 \
-  if (!tmp.ok()) {                                   \
+  auto tmp = (expr);                 /* NOLINT */    \
+  if (!tmp.ok()) {                   /* NOLINT */    \
     return std::move(tmp).status();                  \
   }                                                  \
-  lhs = *std::move(tmp)
+  lhs = *std::move(tmp) /* NOLINT */
 
 // Declares or assigns `lhs` from a StatusOr, or returns its error. A type with
 // a comma in it has to be named first: the macro splits at commas.
