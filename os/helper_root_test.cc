@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -206,6 +206,34 @@ TEST_F(HelperTest, SingleReadOnlyLayerIsReadOnlyWhileTheLayerIsNot) {
   EXPECT_THAT(mounter_.Unmount(spec.target, false, Soon()), IsOk());
 }
 
+TEST_F(HelperTest, OlderKernelsGetTheSameByMount2) {
+  const std::string target = Dir("merged");
+  std::vector<std::string> args = {"overlay", "mount2", "target=" + target,
+                                   "lower=" + Layer("a:b,c\\d")};
+  ASSERT_THAT(helper_.Run(args, Soon()), IsOk());
+  EXPECT_TRUE(Exists(target + "/only-1"));
+  EXPECT_THAT(ReplaceFile(target + "/x", "", 0644),
+              StatusIs(absl::StatusCode::kPermissionDenied));
+  EXPECT_THAT(mounter_.Unmount(target, false, Soon()), IsOk());
+  // Too long for one page unless by descriptor.
+  for (int i = 0; i < 150; ++i) {
+    args.push_back("lower=" + Layer(absl::StrCat("a-layer-with-a-name-", i)));
+  }
+  args.push_back("upper=" + Dir("up:per"));
+  args.push_back("work=" + Dir("wo,rk"));
+  ASSERT_THAT(helper_.Run(args, Soon()), IsOk());
+  EXPECT_TRUE(Exists(target + "/only-1"));
+  EXPECT_TRUE(Exists(target + "/only-151"));
+  EXPECT_THAT(ReplaceFile(target + "/x", "", 0644), IsOk());
+  EXPECT_THAT(mounter_.Unmount(target, false, Soon()), IsOk());
+  for (int i = 0; i < 300; ++i) {
+    args.push_back("lower=" + Layer(absl::StrCat("more-", i)));
+  }
+  EXPECT_THAT(
+      helper_.Run(args, Soon()),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("451 layers")));
+}
+
 TEST_F(HelperTest, ReadOnlyBindKeepsInheritedFlags) {
   const std::string source = Dir("source");
   ASSERT_EQ(::mount("t", source.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, ""), 0);
@@ -214,10 +242,11 @@ TEST_F(HelperTest, ReadOnlyBindKeepsInheritedFlags) {
   spec.target = Dir("target");
   spec.flags = MS_BIND | MS_RDONLY | MS_NOEXEC;
   ASSERT_THAT(mounter_.Mount(spec, Soon()), IsOk());
-  struct statfs info;
-  ASSERT_EQ(statfs(spec.target.c_str(), &info), 0);
-  constexpr long kWanted = ST_RDONLY | ST_NOEXEC | ST_NOSUID | ST_NODEV;
-  EXPECT_EQ(info.f_flags & kWanted, kWanted);
+  struct statvfs info;
+  ASSERT_EQ(statvfs(spec.target.c_str(), &info), 0);
+  constexpr unsigned long kWanted =
+      ST_RDONLY | ST_NOEXEC | ST_NOSUID | ST_NODEV;
+  EXPECT_EQ(info.f_flag & kWanted, kWanted);
   EXPECT_THAT(mounter_.Unmount(spec.target, false, Soon()), IsOk());
   EXPECT_THAT(mounter_.Unmount(source, false, Soon()), IsOk());
 }

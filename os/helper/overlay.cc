@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // quoll-helper overlay target=T lower=TOPMOST [lower=NEXT]...
-//     [upper=U work=W] [option=O]...
+//     [upper=U work=W] [option=O]... [mount2]
+// mount2: by mount(2), as on a kernel without the newer calls.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@ struct Request {
   int lower_count = 0;
   const char** options = nullptr;
   int option_count = 0;
+  bool only_mount2 = false;
 };
 
 Request Parse(int count, char** arguments) {
@@ -46,6 +48,8 @@ Request Parse(int count, char** arguments) {
       request.lower[request.lower_count++] = value;
     } else if (const char* value = ValueOf(arguments[i], "option")) {
       request.options[request.option_count++] = value;
+    } else if (IsKey(arguments[i], "mount2")) {
+      request.only_mount2 = true;
     } else {
       UnknownArgument("overlay", arguments[i]);
     }
@@ -138,7 +142,7 @@ void SetOption(const Request& request, int context, const char* option) {
 
 // False when this kernel needs mount(2).
 bool MountByContext(const Request& request) {
-  if (!KernelMayKnowLowerdirPlus()) {
+  if (request.only_mount2 || !KernelMayKnowLowerdirPlus()) {
     return false;
   }
   const int context = fsopen("overlay", FSOPEN_CLOEXEC);
@@ -226,26 +230,36 @@ void MountByString(const Request& request) {
   }
 }
 
-// One read-only layer is no overlay: overlayfs wants two. The bind is made
-// read-only and private before anybody can see it (Linux 5.12), else in three
-// steps.
-void BindReadOnly(const Request& request) {
-  const char* const layer = request.lower[0];
+// The bind is read-only and private before anybody can see it (Linux 5.12).
+// False when this kernel cannot do it so.
+bool BindByTree(const Request& request, const char* layer) {
+  if (request.only_mount2) {
+    return false;
+  }
   const int tree =
       open_tree(AT_FDCWD, layer, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   struct mount_attr attributes = {};
   attributes.attr_set = MOUNT_ATTR_RDONLY;
   attributes.propagation = MS_PRIVATE;
-  if (tree >= 0 && mount_setattr(tree, "", AT_EMPTY_PATH, &attributes,
-                                 sizeof(attributes)) == 0) {
-    if (move_mount(tree, "", AT_FDCWD, request.target,
-                   MOVE_MOUNT_F_EMPTY_PATH) != 0) {
-      FailErrno(errno, "mount layer %s on %s", layer, request.target);
+  if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &attributes,
+                                sizeof(attributes)) != 0) {
+    if (errno == ENOSYS || errno == EPERM) {  // EPERM: a seccomp filter
+      return false;
     }
-    return;
-  }
-  if (errno != ENOSYS && errno != EPERM) {
     FailErrno(errno, "mount layer %s on %s", layer, request.target);
+  }
+  if (move_mount(tree, "", AT_FDCWD, request.target, MOVE_MOUNT_F_EMPTY_PATH) !=
+      0) {
+    FailErrno(errno, "mount layer %s on %s", layer, request.target);
+  }
+  return true;
+}
+
+// One read-only layer is no overlay: overlayfs wants two.
+void BindReadOnly(const Request& request) {
+  const char* const layer = request.lower[0];
+  if (BindByTree(request, layer)) {
+    return;
   }
   if (mount(layer, request.target, nullptr, MS_BIND, nullptr) != 0) {
     FailErrno(errno, "mount layer %s on %s", layer, request.target);

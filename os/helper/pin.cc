@@ -183,8 +183,15 @@ struct PauseFailure {
 // In the child, PID 1 of the new namespace. It executes only once everything is
 // pinned: when this program is killed before, `go` ends and so does the child.
 [[noreturn]] void BecomePause(const Request& request, int go, int answer) {
-  if (setsid() < 0) {
-    FailPause(answer, "setsid", "");
+  // What pause waits for is blocked before it executes: the kernel drops a
+  // signal that the PID 1 of a namespace neither handles nor blocks.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGCHLD);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  if (sigprocmask(SIG_SETMASK, &signals, nullptr) != 0 || setsid() < 0) {
+    FailPause(answer, "prepare", "signals and session");
   }
   const int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int fd = 0; fd < 3; ++fd) {
