@@ -8,8 +8,8 @@
 
 namespace quoll::image {
 
-// A name of an image in its long form. "nginx" is docker.io/library/nginx:latest.
-// A value: copy it freely.
+// A name of an image in its long form. "nginx" is
+// docker.io/library/nginx:latest. A value: copy it freely.
 struct Reference {
   std::string registry;    // "docker.io", "127.0.0.1:5000"
   std::string repository;  // "library/nginx"
