@@ -2,6 +2,7 @@
 #include "runtime/network/cni_pod_network.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <utility>
 
@@ -16,6 +17,12 @@
 
 namespace quoll::runtime {
 namespace {
+
+// DELs that change nftables at the same moment can fail with EBUSY and succeed
+// right after (seen with iptables-nft 1.8.9 and twenty at once): worth another
+// try before the caller is told. DEL is idempotent.
+constexpr std::array<absl::Duration, 2> kQuickRepeats = {
+    absl::Milliseconds(50), absl::Milliseconds(200)};
 
 std::string Subject(absl::string_view sandbox_id) {
   return absl::StrCat("sandbox ", sandbox_id);
@@ -119,7 +126,15 @@ absl::Status CniPodNetwork::Undo(NetworkAttachment& attachment,
 
 absl::Status CniPodNetwork::DeleteOrOwe(NetworkAttachment& attachment,
                                         absl::Time deadline) {
-  const absl::Status status = Delete(attachment, deadline);
+  absl::Status status = Delete(attachment, deadline);
+  for (const absl::Duration pause : kQuickRepeats) {
+    if (status.ok() || os::IsGivingUp(status) ||
+        absl::Now() + pause >= deadline) {
+      break;
+    }
+    absl::SleepFor(pause);
+    status = Delete(attachment, deadline);
+  }
   if (!status.ok()) {
     owed_->Owe(attachment.sandbox_id(), attachment.delete_attempts());
   }

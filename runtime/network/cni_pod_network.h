@@ -73,6 +73,7 @@ class CniPodNetwork : public PodNetwork {
   // Marks, DELs, erases; the sandbox's lock is held. On error the record says
   // how often that was.
   absl::Status Delete(NetworkAttachment& attachment, absl::Time deadline);
+  // Delete() for a caller: short hiccups are waited out, then it is owed.
   absl::Status DeleteOrOwe(NetworkAttachment& attachment, absl::Time deadline);
   absl::Status RetryDelete(const std::string& sandbox_id);
 
