@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 #include "os/call.h"
 #include "os/record_db.h"
@@ -45,14 +46,17 @@ class LayerStore {
     // Limits against bombs.
     int64_t max_layer_bytes = int64_t{64} << 30;
     int64_t max_layer_entries = 4'000'000;
+    // How long an unpack may make no progress (a disk that hangs).
+    absl::Duration stall_limit = absl::Minutes(15);
   };
   // `db` must outlive the store. No I/O.
   LayerStore(Options options, os::RecordDb& db);
   ~LayerStore();
 
-  // Removes what unfinished unpacks left, checks that each recorded layer has
-  // its directory (a record without one is dropped, a directory without a
-  // record is removed).
+  // Removes what unfinished unpacks and removals left. A record without a
+  // directory is dropped; a directory without a record is taken over, because
+  // it got its name only when it was whole and on the disk. What cannot be read
+  // is reported and left alone.
   absl::Status Recover();
 
   bool Has(absl::string_view diff_id) const;
@@ -60,12 +64,22 @@ class LayerStore {
   // Absolute path of the layer's root directory; does not check that it exists.
   std::string Directory(absl::string_view diff_id) const;
 
-  // Two writers of one diff id may run at once; the second Commit finds the
-  // layer there and is OK.
-  absl::StatusOr<std::unique_ptr<LayerWriter>> Begin(
-      const std::string& diff_id, const os::Call& call);
+  // Directories that the layer has only because something is in them: paths
+  // below its root, "." for the root. Overlayfs shows the topmost layer's owner
+  // and mode, which for these is a default (root, 0755) that must not win over
+  // what a lower layer says. NotFound.
+  absl::StatusOr<std::vector<std::string>> ImpliedDirectories(
+      absl::string_view diff_id) const;
 
-  // Removes every layer that is not in `keep`. Collects errors and goes on.
+  // Two writers of one diff id may run at once; the second Commit finds the
+  // layer there and is OK. Writers must not outlive the store; `call` bounds
+  // their whole life.
+  absl::StatusOr<std::unique_ptr<LayerWriter>> Begin(const std::string& diff_id,
+                                                     const os::Call& call);
+
+  // Removes every layer that is not in `keep` (diff ids). Collects errors and
+  // goes on. A layer that is committed while this runs may or may not be
+  // removed: the caller keeps pulls and removals apart, or lists it in `keep`.
   absl::Status RemoveAllBut(const std::set<std::string>& keep);
 
   struct Usage {
