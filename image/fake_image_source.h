@@ -73,10 +73,9 @@ class FakeImageSource : public ImageSource {
     if (it == manifests.end()) {
       return absl::NotFoundError(absl::StrCat("no manifest ", tag_or_digest));
     }
-    return Manifest{
-        {"application/vnd.oci.image.manifest.v1+json", DigestOf(it->second),
-         static_cast<int64_t>(it->second.size())},
-        it->second};
+    return Manifest{{"application/json", DigestOf(it->second),
+                     static_cast<int64_t>(it->second.size())},
+                    it->second};
   }
 
   absl::Status FetchBlob(const Descriptor& blob, int64_t offset,
