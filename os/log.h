@@ -3,10 +3,10 @@
 
 #include <string>
 
-#include "spdlog/spdlog.h"
-
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+
+#include "spdlog/spdlog.h"
 
 // Logging by spdlog to stderr (journald and files are the service manager's).
 // Call sites use spdlog's own macros-free functions: spdlog::info("...", ...).
