@@ -19,15 +19,15 @@ namespace quoll::runtime {
 
 // How one OCI runtime command line is called.
 struct OciProgram {
-  std::string name;       // handler: "runc"
-  std::string program;    // absolute path
-  std::string root;       // its --root
+  std::string name;                      // handler: "runc"
+  std::string program;                   // absolute path
+  std::string root;                      // its --root
   std::vector<std::string> global_args;  // before the sub-command
 };
 
 struct MonitorLaunch {
   std::string container_id;
-  std::string bundle;    // runtime/paths.h ContainerRun(): also the monitor's
+  std::string bundle;  // runtime/paths.h ContainerRun(): also the monitor's
   OciProgram runtime;
   std::string log_path;  // absolute; "": output is drained, not kept
   bool tty = false;
@@ -106,9 +106,9 @@ class Monitors {
   // Runs a command in the container and collects its output. At the deadline
   // everything it started is killed: DeadlineExceeded. ResourceExhausted when
   // the output is larger than allowed (it is killed too).
-  virtual absl::StatusOr<ExecResult> ExecSync(const ExecRequest& request,
-                                              absl::Time deadline,
-                                              std::function<bool()> cancelled) = 0;
+  virtual absl::StatusOr<ExecResult> ExecSync(
+      const ExecRequest& request, absl::Time deadline,
+      std::function<bool()> cancelled) = 0;
 };
 
 }  // namespace quoll::runtime
