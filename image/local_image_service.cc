@@ -120,7 +120,7 @@ absl::StatusOr<ImageRecord> LocalImageService::PullNow(
     // NAME:TAG@DIGEST means the digest; what the tag is now is not known.
     return Bring(*source, reference.digest, names, call);
   }
-  names.tags.push_back(reference.Tagged());
+  names.tags.insert(reference.Tagged());
   return Bring(*source, reference.tag, names, call);
 }
 
@@ -173,12 +173,27 @@ absl::StatusOr<ImageRecord> LocalImageService::MakeRecord(
   return record;
 }
 
+// `called` as an archive or a user wrote it. Only a manifest that a registry
+// would know, too, makes a repo digest.
+absl::StatusOr<LocalImageService::Names> LocalImageService::NamesFor(
+    const std::vector<std::string>& called, bool original_manifest) {
+  Names names;
+  for (const std::string& text : called) {
+    QUOLL_ASSIGN_OR_RETURN(const Reference reference, ParseReference(text));
+    if (reference.digest.empty()) {
+      names.tags.insert(reference.Tagged());
+    }
+    if (original_manifest) {
+      names.repositories.insert(reference.Name());
+    }
+  }
+  return names;
+}
+
 absl::StatusOr<std::vector<ImageRecord>> LocalImageService::Load(
     const std::string& path, const std::string& name, const os::Call& call) {
-  absl::StatusOr<Reference> given = absl::NotFoundError("no name");
   if (!name.empty()) {
-    given = ParseReference(name);
-    QUOLL_RETURN_IF_ERROR(given.status());
+    QUOLL_RETURN_IF_ERROR(ParseReference(name).status());
   }
   QUOLL_ASSIGN_OR_RETURN(const std::unique_ptr<ArchiveSource> source,
                          ArchiveSource::Open(path, call));
@@ -193,38 +208,22 @@ absl::StatusOr<std::vector<ImageRecord>> LocalImageService::Load(
     return absl::NotFoundError(absl::StrCat(
         path, ": no image for ", options_.fetch.platform.ToString()));
   }
-  if (given.ok() && images.size() > 1) {
+  if (!name.empty() && images.size() > 1) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": it holds ", images.size(),
                      " images, so one name cannot be given"));
   }
   std::vector<ImageRecord> loaded;
   for (const ArchivedImage& image : images) {
-    Names names;
-    std::vector<Reference> references;
-    if (given.ok()) {
-      references.push_back(*given);
-    }
-    for (const std::string& own : image.names) {
-      if (given.ok()) {
-        break;
-      }
-      absl::StatusOr<Reference> parsed = ParseReference(own);
-      if (!parsed.ok()) {
-        return os::Annotate(parsed.status(), absl::StrCat("load ", path));
-      }
-      references.push_back(*std::move(parsed));
-    }
-    for (const Reference& reference : references) {
-      if (!reference.tag.empty() && reference.digest.empty()) {
-        names.tags.push_back(reference.Tagged());
-      }
-      if (image.original_manifest) {
-        names.repositories.push_back(reference.Name());
-      }
+    const std::vector<std::string> called =
+        name.empty() ? image.names : std::vector<std::string>{name};
+    const absl::StatusOr<Names> names =
+        NamesFor(called, image.original_manifest);
+    if (!names.ok()) {
+      return os::Annotate(names.status(), absl::StrCat("load ", path));
     }
     absl::StatusOr<ImageRecord> record =
-        Bring(*source, image.manifest_digest, names, call);
+        Bring(*source, image.manifest_digest, *names, call);
     if (!record.ok()) {
       return os::Annotate(record.status(), absl::StrCat("load ", path));
     }

@@ -68,9 +68,11 @@ class LocalImageService : public ImageService {
  private:
   // What an image is to be called once it is here.
   struct Names {
-    std::vector<std::string> tags;
-    std::vector<std::string> repositories;  // get NAME@manifest digest
+    std::set<std::string> tags;
+    std::set<std::string> repositories;  // get NAME@manifest digest
   };
+  static absl::StatusOr<Names> NamesFor(const std::vector<std::string>& called,
+                                        bool original_manifest);
   absl::StatusOr<ImageRecord> PullNow(const Reference& reference,
                                       const Credentials& credentials,
                                       const os::Call& call);
