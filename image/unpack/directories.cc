@@ -11,9 +11,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <string>
 #include <utility>
 
 #include "image/unpack/layer_path.h"
+#include "image/unpack/scoped_fd.h"
 
 namespace quoll::unpack {
 namespace {
@@ -105,66 +107,75 @@ Error Directories::Resolve(const std::string& path, std::string* canonical,
   return {};
 }
 
-// One component at a time: makes what is missing and follows symlinks.
+// One component at a time: makes what is missing and follows symlinks. The last
+// directory stays open, so the cost grows with the depth and not its square.
 Error Directories::Walk(const std::string& path, std::string* canonical) {
-  links_followed_ = 0;
+  int links_followed = 0;
   std::vector<std::string> todo;
   PushComponents(path, &todo);
   canonical->clear();
+  ScopedFd here;  // *canonical, when it is open
   while (!todo.empty()) {
     const std::string name = std::move(todo.back());
     todo.pop_back();
     if (name == "..") {  // of a symlink; stays inside, as in a chroot
       *canonical = std::string(SplitPath(*canonical).first);
+      here = ScopedFd();
       continue;
+    }
+    if (!here.valid()) {
+      here = ScopedFd(OpenBeneath(root_fd_, *canonical, O_PATH | O_DIRECTORY));
+      if (!here.valid()) {
+        return Error::FromErrno(errno, "open directory " + Quoted(*canonical));
+      }
     }
     const std::string next = JoinPath(*canonical, name);
     if (next.size() >= PATH_MAX) {
       return Error(Code::kInvalidArgument,
                    "directory " + Quoted(path) + " has too long a name");
     }
-    QUOLL_RETURN_IF_ERROR(Enter(*canonical, next, &todo, canonical));
+    std::string link;
+    QUOLL_RETURN_IF_ERROR(Enter(here.get(), next, &link));
+    if (link.empty()) {
+      here = ScopedFd(OpenBeneath(here.get(), name, O_PATH | O_DIRECTORY));
+      *canonical = next;
+      continue;
+    }
+    if (++links_followed > kMaxLinks) {
+      return Error::FromErrno(ELOOP, "look up " + Quoted(path));
+    }
+    PushComponents(link, &todo);
+    if (link[0] == '/') {
+      canonical->clear();
+      here = ScopedFd();
+    }
   }
   return {};
 }
 
-Error Directories::Enter(const std::string& parent, const std::string& path,
-                         std::vector<std::string>* todo,
-                         std::string* canonical) {
+// Makes sure that `path` is a directory, unless it is a symlink: `*link` is its
+// target then.
+Error Directories::Enter(int parent_fd, const std::string& path,
+                         std::string* link) {
   const std::string name(SplitPath(path).second);
-  const int parent_fd = OpenBeneath(root_fd_, parent, O_PATH | O_DIRECTORY);
-  if (parent_fd < 0) {
-    return Error::FromErrno(errno, "open directory " + Quoted(parent));
-  }
   struct stat status = {};
-  Error error;
   if (fstatat(parent_fd, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-    error = errno == ENOENT
-                ? Make(parent_fd, path, /*implied=*/true, /*over=*/false)
-                : Error::FromErrno(errno, "look up " + Quoted(path));
-  } else if (IsWhiteout(status)) {
-    error = Remove(parent_fd, path);
-    if (error.ok()) {
-      error = Make(parent_fd, path, /*implied=*/true, /*over=*/true);
-    }
-  } else if (S_ISLNK(status.st_mode)) {
-    std::string target;
-    error = ++links_followed_ > kMaxLinks
-                ? Error::FromErrno(ELOOP, "look up " + Quoted(path))
-                : ReadLink(parent_fd, name, &target);
-    PushComponents(target, todo);
-    close(parent_fd);
-    if (!target.empty() && target[0] == '/') {
-      canonical->clear();
-    }
-    return error;
-  } else if (!S_ISDIR(status.st_mode)) {
-    error = Error(Code::kInvalidArgument,
-                  Quoted(path) + " is a parent of a member but no directory");
+    return errno == ENOENT
+               ? Make(parent_fd, path, /*implied=*/true, /*over=*/false)
+               : Error::FromErrno(errno, "look up " + Quoted(path));
   }
-  close(parent_fd);
-  *canonical = path;
-  return error;
+  if (S_ISDIR(status.st_mode)) {
+    return {};
+  }
+  if (S_ISLNK(status.st_mode)) {
+    return ReadLink(parent_fd, name, link);
+  }
+  if (!IsWhiteout(status)) {
+    return Error(Code::kInvalidArgument,
+                 Quoted(path) + " is a parent of a member but no directory");
+  }
+  QUOLL_RETURN_IF_ERROR(Remove(parent_fd, path));
+  return Make(parent_fd, path, /*implied=*/true, /*over=*/true);
 }
 
 Error Directories::Make(int parent_fd, const std::string& path, bool implied,

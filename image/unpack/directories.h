@@ -54,8 +54,7 @@ class Directories {
 
  private:
   Error Walk(const std::string& path, std::string* canonical);
-  Error Enter(const std::string& parent, const std::string& path,
-              std::vector<std::string>* todo, std::string* canonical);
+  Error Enter(int parent_fd, const std::string& path, std::string* link);
   Error RemoveOne(const std::string& path);
 
   const int root_fd_;
@@ -65,7 +64,6 @@ class Directories {
   std::string cached_canonical_;
   int cached_fd_ = -1;
   bool cached_stale_ = false;
-  int links_followed_ = 0;
 };
 
 // An overlay whiteout: the character device 0/0.
