@@ -88,6 +88,7 @@ class Session {
   void StopFor(Stop reason);
   absl::Time NextWakeUp(absl::Time deadline, bool may_cancel) const;
   void KillLeftovers();
+  absl::Status StopError() const;
   std::string RuntimeMessage() const;
 
   const std::string& program_;
@@ -265,6 +266,32 @@ std::string Session::RuntimeMessage() const {
   return message.empty() ? "failed without a message" : message;
 }
 
+absl::Status Session::StopError() const {
+  // KillLeftovers() has logged its own failure.
+  std::string killed = "it was killed";
+  if (report_.ok()) {
+    const absl::StatusOr<ExecReport> report = report_->Take<ExecReport>();
+    if (report.ok() && report->outcome == ExecOutcome::kLeftovers) {
+      killed = "it was killed, but some of its processes have not ended yet";
+    }
+  }
+  switch (stop_) {
+    case Stop::kDeadline:
+      return absl::DeadlineExceededError(
+          absl::StrCat("the command did not end in time; ", killed));
+    case Stop::kCancelled:
+      return absl::CancelledError(
+          absl::StrCat("the caller left the command; ", killed));
+    case Stop::kTooMuch:
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the command's output is larger than ",
+                       request_.max_output_bytes, " bytes; ", killed));
+    case Stop::kNone:
+      break;
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ExecResult> Session::Finish() {
   const absl::Cleanup remove_scratch = [this] { RemoveScratch(); };
   if (!report_.ok()) {
@@ -278,18 +305,8 @@ absl::StatusOr<ExecResult> Session::Finish() {
   if (!report_.ok()) {
     KillLeftovers();
   }
-  switch (stop_) {
-    case Stop::kDeadline:
-      return absl::DeadlineExceededError(
-          "the command did not end in time and was killed");
-    case Stop::kCancelled:
-      return absl::CancelledError("the caller left; the command was killed");
-    case Stop::kTooMuch:
-      return absl::ResourceExhaustedError(
-          absl::StrCat("the command's output is larger than ",
-                       request_.max_output_bytes, " bytes; it was killed"));
-    case Stop::kNone:
-      break;
+  if (stop_ != Stop::kNone) {
+    return StopError();
   }
   QUOLL_RETURN_IF_ERROR(report_.status());
   std::string text;

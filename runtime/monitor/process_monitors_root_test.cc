@@ -5,12 +5,15 @@
 #include <dirent.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <future>
 #include <memory>
 #include <sstream>
@@ -198,6 +201,37 @@ class ProcessMonitorsTest : public ::testing::TestWithParam<const char*> {
     request.max_output_bytes = max_output_;
     return monitors_->ExecSync(request, absl::Now() + timeout,
                                std::move(cancelled));
+  }
+
+  // Sub-cgroups that execs have made in the container's.
+  std::vector<std::string> ExecCgroups() {
+    std::vector<std::string> found;
+    for (const char* mount : {"/sys/fs/cgroup", "/sys/fs/cgroup/freezer"}) {
+      const auto names = os::ListDirectory(mount + cgroup_);
+      if (!names.ok()) {
+        continue;
+      }
+      for (const std::string& name : *names) {
+        if (absl::StartsWith(name, "quoll-exec-")) {
+          found.push_back(name);
+        }
+      }
+    }
+    return found;
+  }
+
+  // Calls `work` in a process of its own, which is killed (a daemon's crash) as
+  // soon as `condition` holds.
+  void KillInTheMiddle(const std::function<void()>& work,
+                       const std::function<bool()>& condition) {
+    const pid_t daemon = fork();
+    if (daemon == 0) {
+      work();
+      _exit(0);
+    }
+    EXPECT_TRUE(Eventually(condition));
+    EXPECT_EQ(kill(daemon, SIGKILL), 0);
+    EXPECT_EQ(waitpid(daemon, nullptr, 0), daemon);
   }
 
   // The log's content without its prefixes; P parts are joined.
@@ -516,6 +550,7 @@ TEST_P(ProcessMonitorsTest, ExecCollectsOutputAndCode) {
   EXPECT_EQ(result->out, "out\n");
   EXPECT_EQ(result->err, "err\n");
   EXPECT_THAT(ExecFiles(), IsEmpty());
+  EXPECT_THAT(ExecCgroups(), IsEmpty());
 }
 
 // The exec is accounted where the container is, in every hierarchy.
@@ -577,6 +612,34 @@ TEST_P(ProcessMonitorsTest, ExecPastItsTimeoutLeavesNoProcess) {
   EXPECT_THAT(os::IdentifyProcess(container_.init.pid), IsOk());
   EXPECT_THAT(Exec("true"), IsOk());
   EXPECT_THAT(ExecFiles(), IsEmpty());
+  EXPECT_THAT(ExecCgroups(), IsEmpty());
+}
+
+TEST_P(ProcessMonitorsTest, AnExecWhoseDaemonDiesLeavesNoProcess) {
+  Run({"/bin/sleep", "1000"});
+  ASSERT_THAT(Exec("true"), IsOk());
+  const std::string marker = absl::StrCat("25", getpid());
+  KillInTheMiddle(
+      [&] { (void)Exec("(setsid sleep " + marker + " &); sleep " + marker); },
+      [&] { return ProcessesWith(marker).size() >= 2; });
+  EXPECT_TRUE(Eventually([&] {
+    return ProcessesWith(marker).empty() && ExecFiles().empty() &&
+           ExecCgroups().empty();
+  }));
+  EXPECT_THAT(os::IdentifyProcess(container_.init.pid), IsOk());
+}
+
+// The next daemon takes a container whose Launch never returned for not made.
+TEST_P(ProcessMonitorsTest, ALaunchWhoseDaemonDiesIsUndone) {
+  const std::string script = temp_ / "slow";
+  std::ofstream(script) << "#!/bin/sh\ncase \"$*\" in *create*) sleep 1000 ;; "
+                           "*) exec "
+                        << program_.program << " \"$@\" ;; esac\n";
+  ASSERT_EQ(chmod(script.c_str(), 0755), 0);
+  program_.program = script;
+  KillInTheMiddle([&] { (void)Launch({"/bin/true"}); },
+                  [&] { return ProcessesWith(script).size() >= 1; });
+  EXPECT_TRUE(Eventually([&] { return ProcessesWith(id_).empty(); }));
 }
 
 TEST_P(ProcessMonitorsTest, ExecWithoutAPidNamespaceLeavesNoProcessEither) {
@@ -637,6 +700,7 @@ TEST_P(ProcessMonitorsTest, WhatAnExecLeavesInTheBackgroundLivesOn) {
       Exec("(setsid sleep " + marker + " &); echo started");
   ASSERT_THAT(result, IsOk());
   EXPECT_EQ(result->out, "started\n");
+  EXPECT_THAT(ExecCgroups(), IsEmpty());
   EXPECT_EQ(ProcessesWith(marker).size(), 1u);
 }
 
