@@ -19,7 +19,7 @@ namespace quoll::runtime {
 // A mount as the OCI runtime spec has it (config.md, "mounts").
 struct OciMount {
   std::string destination;
-  std::string type;    // "bind", "tmpfs", "proc", ...
+  std::string type;  // "bind", "tmpfs", "proc", ...
   std::string source;
   std::vector<std::string> options;
 };

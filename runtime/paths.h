@@ -11,10 +11,11 @@
 //   STATE (/var/lib/quoll)                  survives a reboot
 //   ├── quoll.db                            records (os/record_db.h)
 //   ├── layers/                             image/ owns it
-//   ├── containers/ID/{upper,work}          writable layer
+//   ├── containers/ID/{upper,work,empty}    writable layer
 //   └── volumes/ID/N/                       anonymous volumes of the image
 //   RUN (/run/quoll)                        gone after a reboot
 //   ├── quoll.sock                          gRPC
+//   ├── boot_id                             the boot all this belongs to
 //   ├── ns/SANDBOX/{net,ipc,uts,pid}        pinned namespaces
 //   ├── sandboxes/SANDBOX/{resolv.conf,hostname,shm/}
 //   ├── containers/ID/
@@ -57,6 +58,33 @@ struct Paths {
   std::string Rootfs(absl::string_view id) const {
     return absl::StrCat(ContainerRun(id), "/rootfs");
   }
+  std::string ConfigJson(absl::string_view id) const {
+    return absl::StrCat(ContainerRun(id), "/config.json");
+  }
+  // Lower layer of a container whose image has none.
+  std::string EmptyLayer(absl::string_view id) const {
+    return absl::StrCat(ContainerState(id), "/empty");
+  }
+  std::string ResolvConf(absl::string_view sandbox) const {
+    return absl::StrCat(SandboxRun(sandbox), "/resolv.conf");
+  }
+  std::string HostnameFile(absl::string_view sandbox) const {
+    return absl::StrCat(SandboxRun(sandbox), "/hostname");
+  }
+  std::string Shm(absl::string_view sandbox) const {
+    return absl::StrCat(SandboxRun(sandbox), "/shm");
+  }
+  // Parents of the above, for the search for what nobody knows any more.
+  std::string ContainersRun() const {
+    return absl::StrCat(run_dir, "/containers");
+  }
+  std::string SandboxesRun() const {
+    return absl::StrCat(run_dir, "/sandboxes");
+  }
+  std::string AllNamespaces() const { return absl::StrCat(run_dir, "/ns"); }
+  std::string AllVolumes() const { return absl::StrCat(state_dir, "/volumes"); }
+  // The boot in which RUN was written.
+  std::string BootId() const { return absl::StrCat(run_dir, "/boot_id"); }
   std::string OciRoot(absl::string_view handler) const {
     return absl::StrCat(run_dir, "/oci/", handler);
   }

@@ -34,7 +34,7 @@ struct RuntimeOptions {
   // mounts them): "/mnt/nfs".
   std::vector<std::string> never_create_host_paths;
   int64_t shm_bytes = int64_t{64} << 20;
-  absl::Duration network_timeout = absl::Seconds(60);   // one ADD or DEL
+  absl::Duration network_timeout = absl::Seconds(60);    // one ADD or DEL
   absl::Duration host_path_timeout = absl::Seconds(10);  // one look at a path
   absl::Duration runtime_timeout = absl::Seconds(60);    // one OCI command
   std::map<std::string, std::string> default_sysctls;
@@ -49,8 +49,8 @@ struct RuntimeParts {
   os::HostActions& host;
   const CgroupTree& cgroups;
   NodeFeatures node;
-  std::map<std::string, OciRuntime*> handlers;      // by handler name
-  std::vector<ContainerExtension*> extensions;      // in order
+  std::map<std::string, OciRuntime*> handlers;  // by handler name
+  std::vector<ContainerExtension*> extensions;  // in order
 };
 
 // Sandboxes and containers on this node. Implementations of the two services

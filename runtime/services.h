@@ -48,7 +48,8 @@ class ContainerService {
   // Joins and hands over like SandboxService::Run, keyed by sandbox, name and
   // attempt. NotFound without the sandbox, FailedPrecondition when it is not
   // ready. `on_recorded` is called once the intent is durable: the image's
-  // layers are then owned by the record.
+  // layers are then owned by the record. On any thread, also after the caller
+  // has left; so it owns what keeps the layers alive until then.
   virtual absl::StatusOr<ContainerRecord> Create(
       const ContainerSpec& spec, const os::Call& call,
       std::function<void()> on_recorded) = 0;
