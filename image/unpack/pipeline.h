@@ -16,8 +16,8 @@ namespace quoll::unpack {
 
 // The tar stream of a layer. A thread of its own reads, inflates and hashes
 // while the caller parses and writes files; a few blocks lie between them, so
-// memory does not grow with the layer. (Two threads take about 60 % of the time
-// of one: inflating and hashing cost about as much as writing.)
+// memory does not grow with the layer. (The first is work of the processor, the
+// second mostly waits in the kernel, so they overlap well.)
 class Pipeline : public ByteSource {
  public:
   // Bombs: a stream of more than `max_bytes`, or one that inflates a thousand
