@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -171,9 +173,24 @@ class MortalNetwork : public PodNetwork {
 class MortalMonitors : public Monitors {
  public:
   MortalMonitors(Fate& fate, Monitors& real) : fate_(fate), real_(real) {}
+
+  // The init processes of containers launched from now on, so that a test can
+  // have real ones. They are the test's, as is telling their end.
+  using MakeInit = std::function<os::ProcessIdentity(const std::string& id)>;
+  void SetInit(MakeInit make_init) {
+    absl::MutexLock lock(&mutex_);
+    make_init_ = std::move(make_init);
+  }
+
   absl::StatusOr<LaunchedContainer> Launch(const MonitorLaunch& launch,
                                            absl::Time deadline) override {
-    return fate_.Do([&] { return real_.Launch(launch, deadline); });
+    auto launched = fate_.Do([&] { return real_.Launch(launch, deadline); });
+    absl::MutexLock lock(&mutex_);
+    if (launched.ok() && make_init_) {
+      fake_inits_[launch.container_id] = launched->init;
+      launched->init = make_init_(launch.container_id);
+    }
+    return launched;
   }
   absl::Status Discard(const std::string& id, const std::string& bundle,
                        const OciProgram& runtime,
@@ -184,8 +201,14 @@ class MortalMonitors : public Monitors {
   absl::Status Watch(const std::string& id, const std::string& bundle,
                      const LaunchedContainer& container,
                      OnExit on_exit) override {
-    return fate_.Do(
-        [&] { return real_.Watch(id, bundle, container, on_exit); });
+    LaunchedContainer known = container;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (const auto it = fake_inits_.find(id); it != fake_inits_.end()) {
+        known.init = it->second;
+      }
+    }
+    return fate_.Do([&] { return real_.Watch(id, bundle, known, on_exit); });
   }
   void Unwatch(absl::string_view id) override { real_.Unwatch(id); }
   absl::Status ReopenLog(const std::string& bundle,
@@ -201,6 +224,10 @@ class MortalMonitors : public Monitors {
  private:
   Fate& fate_;
   Monitors& real_;
+  absl::Mutex mutex_;
+  MakeInit make_init_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, os::ProcessIdentity> fake_inits_
+      ABSL_GUARDED_BY(mutex_);
 };
 
 class MortalOciRuntime : public OciRuntime {

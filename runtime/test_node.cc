@@ -63,7 +63,7 @@ absl::Status TestNode::Restart() {
   runtime_ = std::make_unique<Runtime>(
       options, RuntimeParts{.records = mortal_records_,
                             .network = mortal_network_,
-                            .monitors = mortal_monitors_,
+                            .monitors = mortal_monitors,
                             .mounter = *mortal_mounter_,
                             .host = mortal_host_,
                             .cgroups = *cgroups_,

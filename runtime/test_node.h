@@ -57,6 +57,7 @@ class TestNode {
   FakeMonitors monitors;
   FakeOciRuntime oci;
   std::vector<ContainerExtension*> extensions;
+  MortalMonitors mortal_monitors{fate, monitors};
 
  private:
   std::string dir_;
@@ -65,7 +66,6 @@ class TestNode {
   std::unique_ptr<MortalMounter> mortal_mounter_;
   MortalHost mortal_host_{fate, host};
   MortalNetwork mortal_network_{fate, network};
-  MortalMonitors mortal_monitors_{fate, monitors};
   MortalOciRuntime mortal_oci_{fate, oci};
   std::unique_ptr<Runtime> runtime_;
 };
