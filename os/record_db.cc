@@ -440,13 +440,13 @@ absl::Status RecordDb::Apply(std::vector<Change> changes) {
 absl::StatusOr<std::string> RecordDb::Get(absl::string_view table,
                                           absl::string_view key) const {
   QUOLL_RETURN_IF_ERROR(CheckTableName(table));
-  absl::MutexLock held(&impl_->connection_mutex);
-  const Connection& db = impl_->connection;
-  QUOLL_ASSIGN_OR_RETURN(const bool exists, db.HasTable(table));
+  const Impl& impl = *impl_;
+  absl::MutexLock held(&impl.connection_mutex);
+  QUOLL_ASSIGN_OR_RETURN(const bool exists, impl.connection.HasTable(table));
   if (exists) {
     QUOLL_ASSIGN_OR_RETURN(
         Statement statement,
-        db.Prepare(
+        impl.connection.Prepare(
             absl::StrCat("SELECT value FROM \"", table, "\" WHERE key = ?1")));
     sqlite3_bind_text64(statement.get(), 1, key.data(), key.size(),
                         SQLITE_STATIC, SQLITE_UTF8);
@@ -455,7 +455,8 @@ absl::StatusOr<std::string> RecordDb::Get(absl::string_view table,
       return Connection::Text(statement.get(), 0);
     }
     if (rc != SQLITE_DONE) {
-      return Annotate(db.Error(rc, absl::StrCat("read ", table)), impl_->path);
+      return Annotate(impl.connection.Error(rc, absl::StrCat("read ", table)),
+                      impl.path);
     }
   }
   return absl::NotFoundError(absl::StrCat("no ", table, " record of ", key));
@@ -465,22 +466,24 @@ absl::StatusOr<std::vector<std::pair<std::string, std::string>>>
 RecordDb::LoadAll(absl::string_view table) const {
   QUOLL_RETURN_IF_ERROR(CheckTableName(table));
   std::vector<std::pair<std::string, std::string>> rows;
-  absl::MutexLock held(&impl_->connection_mutex);
-  const Connection& db = impl_->connection;
-  QUOLL_ASSIGN_OR_RETURN(const bool exists, db.HasTable(table));
+  const Impl& impl = *impl_;
+  absl::MutexLock held(&impl.connection_mutex);
+  QUOLL_ASSIGN_OR_RETURN(const bool exists, impl.connection.HasTable(table));
   if (!exists) {
     return rows;
   }
-  QUOLL_ASSIGN_OR_RETURN(Statement statement,
-                         db.Prepare(absl::StrCat("SELECT key, value FROM \"",
-                                                 table, "\" ORDER BY key")));
+  QUOLL_ASSIGN_OR_RETURN(
+      Statement statement,
+      impl.connection.Prepare(
+          absl::StrCat("SELECT key, value FROM \"", table, "\" ORDER BY key")));
   int rc = SQLITE_ROW;
   while ((rc = sqlite3_step(statement.get())) == SQLITE_ROW) {
     rows.emplace_back(Connection::Text(statement.get(), 0),
                       Connection::Text(statement.get(), 1));
   }
   if (rc != SQLITE_DONE) {
-    return Annotate(db.Error(rc, absl::StrCat("read ", table)), impl_->path);
+    return Annotate(impl.connection.Error(rc, absl::StrCat("read ", table)),
+                    impl.path);
   }
   return rows;
 }
