@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <utility>
 
@@ -97,6 +99,9 @@ absl::Status MountRootfs(Engine& engine, const ContainerRecord& record) {
   // The upper directory itself is the root directory that the container sees.
   QUOLL_RETURN_IF_ERROR(os::MakeDirectories(paths.ContainerState(id), 0700));
   QUOLL_RETURN_IF_ERROR(os::MakeDirectories(paths.Upper(id), 0755));
+  if (chmod(paths.Upper(id).c_str(), 0755) != 0) {  // whatever the umask is
+    return absl::ErrnoToStatus(errno, absl::StrCat("chmod ", paths.Upper(id)));
+  }
   QUOLL_RETURN_IF_ERROR(os::MakeDirectories(paths.Work(id), 0755));
   QUOLL_RETURN_IF_ERROR(os::MakeDirectories(paths.ContainerRun(id), 0711));
   QUOLL_RETURN_IF_ERROR(os::MakeDirectories(paths.Rootfs(id), 0755));
