@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -38,9 +39,9 @@ struct DaemonFacts {
   std::string default_handler;
   std::map<std::string, std::string> handlers;  // name -> program
   std::string config_json;                      // the effective configuration
-  // Mounts can be made read-only with everything below them
-  // (mount_setattr(2), Linux 5.12).
-  bool recursive_readonly_mounts = false;
+  // Long forms ("docker.io/library/nginx:1.25") of the images that the
+  // configuration pins.
+  std::set<std::string> pinned_images;
 };
 
 // Everything that an RPC works with. Borrowed; outlives the server.

@@ -66,7 +66,7 @@ struct Config {
 
   struct Image {
     std::vector<std::string> plain_http;
-    int64_t parallel_layers = 4;
+    int64_t parallel_layers = 6;
     std::string ca_file;
     std::vector<std::string> pinned;
     bool operator==(const Image&) const = default;

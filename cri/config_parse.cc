@@ -1,27 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <optional>
-#include <set>
+#include <sstream>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <variant>
 #include <vector>
 
-// Errors as values: see toml++'s "Build environments". This is the only file
-// that includes it, so no other one can disagree.
-#define TOML_EXCEPTIONS 0
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "toml++/toml.h"
 
 #include "cri/config.h"
 #include "cri/config_schema.h"
 #include "cri/nearest.h"
 #include "os/files.h"
 #include "os/status_macros.h"
-#include "toml++/toml.h"
 
 namespace quoll::cri {
 namespace {
@@ -305,14 +301,14 @@ absl::Status ReadTop(const toml::table& root, const std::string& file,
 
 absl::StatusOr<Config> ParseConfig(absl::string_view text,
                                    const std::string& name) {
-  const toml::parse_result parsed =
-      toml::parse(std::string_view(text.data(), text.size()));
-  if (!parsed) {
-    const toml::parse_error& error = parsed.error();
+  toml::table root;
+  try {  // the packaged library is built to throw
+    root = toml::parse(std::string_view(text.data(), text.size()));
+  } catch (const toml::parse_error& error) {
     return At({name, error.source().begin}, View(error.description()));
   }
   Config config;
-  QUOLL_RETURN_IF_ERROR(ReadTop(parsed.table(), name, config));
+  QUOLL_RETURN_IF_ERROR(ReadTop(root, name, config));
   if (!config.runtimes.contains(config.runtime.default_handler)) {
     return absl::InvalidArgumentError(absl::StrCat(
         name, ": runtime.default_handler \"", config.runtime.default_handler,

@@ -11,6 +11,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 
+#include "image/reference.h"
+
 namespace quoll::cri {
 namespace {
 
@@ -94,6 +96,16 @@ std::string ParallelLayersProblem(const Config& config) {
   return absl::StrCat(config.image.parallel_layers, " must be within 1 and 64");
 }
 
+std::string PinnedProblem(const Config& config) {
+  for (const std::string& name : config.image.pinned) {
+    const auto reference = image::ParseReference(name);
+    if (!reference.ok()) {
+      return std::string(reference.status().message());
+    }
+  }
+  return "";
+}
+
 std::string ShmProblem(const Config& config) {
   // One page is the least that tmpfs takes.
   const int64_t bytes = config.runtime.shm_size.bytes;
@@ -123,7 +135,7 @@ const std::vector<ConfigKey>& Keys() {
        QUOLL_MEMBER(std::string, state_dir),
        QUOLL_PROBLEM(PathProblem(config.state_dir))},
       {"", "run_dir",
-       "What does not: sockets, pinned namespaces, bundles. Must be on tmpfs,\n"
+       "What does not: sockets, pinned namespaces, bundles. Should be on tmpfs,\n"
        "because a reboot is recognised by its being empty.",
        QUOLL_MEMBER(std::string, run_dir),
        QUOLL_PROBLEM(PathProblem(config.run_dir))},
@@ -212,8 +224,9 @@ const std::vector<ConfigKey>& Keys() {
        "system's.",
        QUOLL_MEMBER(std::string, image.ca_file),
        QUOLL_PROBLEM(OptionalPathProblem(config.image.ca_file))},
-      {"image", "pinned", "Images that the kubelet's clean-up never removes.",
-       QUOLL_MEMBER(Strings, image.pinned), &Allowed},
+      {"image", "pinned",
+       "Images (by tag) that the kubelet's clean-up never removes.",
+       QUOLL_MEMBER(Strings, image.pinned), &PinnedProblem},
   };
   return keys;
 }

@@ -43,7 +43,7 @@ TEST(ConfigTest, DumpOfEverythingChangedIsReadBackEqual) {
   config.runtime.default_handler = "kata-1";
   config.runtime.missing_host_path = "error";
   config.runtime.never_create_host_paths = {"/mnt/a", "/mnt/b"};
-  config.runtime.shm_size = {1500};
+  config.runtime.shm_size = {15000};
   config.runtime.host_path_timeout = absl::Milliseconds(1500);
   config.runtime.oci_timeout = absl::Seconds(90);
   config.runtime.default_sysctls = {{"net.ipv4.ping_group_range", "0 1"}};
@@ -132,7 +132,7 @@ TEST(ConfigTest, ErrorsSayWhereAndWhat) {
       {"[image]\nparallel_layers = 0\n", "2:19: image.parallel_layers: 0 must"},
       {"[image]\nplain_http = [\"http://x\"]\n", "2:14: image.plain_http:"},
       {"[image\n", "1:7: "},
-      {"a = 1\na = 2\n", "2:1: "},
+      {"a = 1\na = 2\n", "2:5: "},
   };
   for (const BadCase& bad : cases) {
     EXPECT_THAT(ParseConfig(bad.text, "f"),

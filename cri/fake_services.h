@@ -242,7 +242,7 @@ struct FakeBackends {
                     .default_handler = "runc",
                     .handlers = {{"crun", "/bin/crun"}, {"runc", "/bin/runc"}},
                     .config_json = "{}",
-                    .recursive_readonly_mounts = true};
+                    .pinned_images = {"docker.io/library/nginx:1"}};
   Backends all{sandboxes, containers, images, network, settings, facts};
 };
 

@@ -24,7 +24,7 @@ absl::Status ImageStatus(const Backends& backends, const os::Call& /*call*/,
     return absl::OkStatus();  // "no image" is the answer, not an error
   }
   QUOLL_RETURN_IF_ERROR(record.status());
-  ToImage(*record, response->mutable_image());
+  ToImage(*record, backends.facts, response->mutable_image());
   if (request.verbose()) {
     const nlohmann::json info = {
         {"imageSpec", ParsedJson(record->config_json())},

@@ -16,7 +16,7 @@ absl::Status ListImages(const Backends& backends, const os::Call& /*call*/,
   const std::string& name = request.filter().image().image();
   if (name.empty()) {
     for (const image::ImageRecord& record : backends.images.List()) {
-      ToImage(record, response->add_images());
+      ToImage(record, backends.facts, response->add_images());
     }
     return absl::OkStatus();
   }
@@ -25,7 +25,7 @@ absl::Status ListImages(const Backends& backends, const os::Call& /*call*/,
     return absl::OkStatus();
   }
   QUOLL_RETURN_IF_ERROR(record.status());
-  ToImage(*record, response->add_images());
+  ToImage(*record, backends.facts, response->add_images());
   return absl::OkStatus();
 }
 

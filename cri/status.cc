@@ -22,14 +22,6 @@ void AddCondition(absl::string_view type, const absl::Status& condition,
   }
 }
 
-void AddHandler(const std::string& name, const DaemonFacts& facts,
-                criv1::StatusResponse* response) {
-  criv1::RuntimeHandler* handler = response->add_runtime_handlers();
-  handler->set_name(name);
-  handler->mutable_features()->set_recursive_read_only_mounts(
-      facts.recursive_readonly_mounts);
-}
-
 // Every value of the map is a JSON text: crictl prints it as such.
 void AddInfo(const Backends& backends, criv1::StatusResponse* response) {
   const DaemonFacts& facts = backends.facts;
@@ -54,9 +46,11 @@ absl::Status Status(const Backends& backends, const os::Call& /*call*/,
                "NetworkPluginNotReady", response);
   const DaemonFacts& facts = backends.facts;
   // The kubelet reads the entry without a name as the default handler.
-  AddHandler("", facts, response);
+  // None has the features that a handler can have, recursive read-only mounts
+  // and user namespaces, so the kubelet does not ask for them.
+  response->add_runtime_handlers();
   for (const auto& [name, program] : facts.handlers) {
-    AddHandler(name, facts, response);
+    response->add_runtime_handlers()->set_name(name);
   }
   criv1::RuntimeFeatures* features = response->mutable_features();
   features->set_supplemental_groups_policy(true);

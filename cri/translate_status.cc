@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cri/translate_status.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -151,13 +152,19 @@ void ToContainerStatus(const runtime::ContainerRecord& record,
   out->set_stop_signal(SignalFromNumber(record.stop_signal()));
 }
 
-void ToImage(const state::v1::ImageRecord& record, criv1::Image* out) {
+void ToImage(const state::v1::ImageRecord& record, const DaemonFacts& facts,
+             criv1::Image* out) {
   out->set_id(record.id());
   *out->mutable_repo_tags() = record.repo_tags();
   *out->mutable_repo_digests() = record.repo_digests();
   out->set_size(record.size_bytes());
   out->mutable_spec()->set_image(record.id());
-  out->set_pinned(record.pinned());
+  out->set_pinned(record.pinned() ||
+                  std::any_of(record.repo_tags().begin(),
+                              record.repo_tags().end(),
+                              [&facts](const std::string& tag) {
+                                return facts.pinned_images.contains(tag);
+                              }));
   // USER is "uid", "name", "uid:gid" or "name:group"; the kubelet asks for the
   // user only (to enforce runAsNonRoot).
   const std::vector<absl::string_view> parts =

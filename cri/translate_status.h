@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "cri/backends.h"
 #include "proto/runtime/v1/api.pb.h"
 #include "proto/state/v1/state.pb.h"
 #include "runtime/types.h"
@@ -23,6 +24,8 @@ void ToContainer(const runtime::ContainerRecord& record,
 void ToContainerStatus(const runtime::ContainerRecord& record,
                        ::runtime::v1::ContainerStatus* out);
 
-void ToImage(const state::v1::ImageRecord& record, ::runtime::v1::Image* out);
+// `facts` says which names are pinned.
+void ToImage(const state::v1::ImageRecord& record, const DaemonFacts& facts,
+             ::runtime::v1::Image* out);
 
 }  // namespace quoll::cri

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+#include "ctl/command.h"
+#include "ctl/print.h"
+#include "os/status_macros.h"
+
+namespace quoll::ctl {
+namespace {
+
+using ImageStub = criv1::ImageService::Stub;
+
+absl::Status RemoveOne(Context& context, const std::string& image) {
+  Client& client = context.client;
+  // The daemon's answer is OK for an image that is not there; a person who has
+  // mistyped wants to know.
+  criv1::ImageStatusRequest look;
+  look.mutable_image()->set_image(image);
+  QUOLL_ASSIGN_OR_RETURN(
+      const criv1::ImageStatusResponse found,
+      client.Call(client.images(), &ImageStub::ImageStatus, look));
+  if (!found.has_image()) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no image ", image, ": see quollctl images"));
+  }
+  criv1::RemoveImageRequest request;
+  request.mutable_image()->set_image(image);
+  return client.Call(client.images(), &ImageStub::RemoveImage, request)
+      .status();
+}
+
+absl::StatusOr<int> Rmi(Context& context,
+                        const std::vector<std::string>& images) {
+  for (const std::string& image : images) {
+    QUOLL_RETURN_IF_ERROR(RemoveOne(context, image));
+    QUOLL_RETURN_IF_ERROR(Print(image + "\n"));
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddRmi(CLI::App& app, Work& chosen) {
+  CLI::App* command = app.add_subcommand("rmi", "remove images, all names");
+  auto images = std::make_shared<std::vector<std::string>>();
+  command->add_option("IMAGE", *images, "names or ids")->required();
+  command->callback([images, &chosen] {
+    chosen = [images](Context& context) { return Rmi(context, *images); };
+  });
+}
+
+}  // namespace quoll::ctl
