@@ -64,6 +64,7 @@ class SingleFlight {
             }
             absl::MutexLock lock(&flight->mutex);
             flight->result.emplace(std::move(result));
+            flight->done.SignalAll();
           });
       if (!runs) {
         absl::MutexLock lock(&mutex_);
@@ -81,6 +82,7 @@ class SingleFlight {
   struct Flight {
     std::string fingerprint;  // set before it is shared
     absl::Mutex mutex;
+    absl::CondVar done;
     std::optional<T> result ABSL_GUARDED_BY(mutex);
   };
 
@@ -94,20 +96,16 @@ class SingleFlight {
   static T Wait(const std::string& key, Flight& flight, const os::Call& call) {
     // Cancellation is only a question that can be asked: ask it this often.
     constexpr absl::Duration kAskEvery = absl::Milliseconds(50);
-    const auto done = [&flight]() ABSL_SHARED_LOCKS_REQUIRED(flight.mutex) {
-      return flight.result.has_value();
-    };
     absl::MutexLock lock(&flight.mutex);
-    while (true) {
-      const absl::Time until =
-          call.cancelled ? call.DeadlineWithin(kAskEvery) : call.deadline;
-      if (flight.mutex.AwaitWithDeadline(absl::Condition(&done), until)) {
-        return *flight.result;
-      }
+    while (!flight.result.has_value()) {
       if (call.IsCancelled() || call.deadline <= absl::Now()) {
         return Left(key, call);
       }
+      flight.done.WaitWithDeadline(
+          &flight.mutex,
+          call.cancelled ? call.DeadlineWithin(kAskEvery) : call.deadline);
     }
+    return *flight.result;
   }
 
   Workers& workers_;
