@@ -48,12 +48,31 @@ bool WasRebooted(const Paths& paths) {
   return then.ok();
 }
 
+// The tree of runtime/paths.h, once: a daemon that cannot make it says so at
+// its start and not in the first pod, and usage can be measured from then on.
+absl::Status MakeTree(const Engine& engine) {
+  const Paths& paths = engine.options.paths;
+  // Containers with a user namespace pass through RUN as somebody else.
+  for (const std::string& dir :
+       {paths.ContainersRun(), paths.SandboxesRun(), paths.AllNamespaces()}) {
+    QUOLL_RETURN_IF_ERROR(os::MakeDirectories(dir, 0711));
+  }
+  for (const std::string& dir : {paths.ContainersState(), paths.AllVolumes()}) {
+    QUOLL_RETURN_IF_ERROR(os::MakeDirectories(dir, 0700));
+  }
+  for (const auto& [name, runtime] : engine.parts.handlers) {
+    QUOLL_RETURN_IF_ERROR(os::MakeDirectories(paths.OciRoot(name), 0700));
+  }
+  return absl::OkStatus();
+}
+
 class Recovery {
  public:
   explicit Recovery(Engine& engine)
       : engine_(engine), rebooted_(WasRebooted(engine.options.paths)) {}
 
   absl::Status Run() {
+    QUOLL_RETURN_IF_ERROR(MakeTree(engine_));
     QUOLL_ASSIGN_OR_RETURN(const RecordStore::Loaded loaded,
                            engine_.parts.records.LoadAll());
     for (const std::string& id : loaded.unreadable) {

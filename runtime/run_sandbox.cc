@@ -35,21 +35,36 @@ absl::StatusOr<SandboxRecord> HandOver(const SandboxRecord& record,
   return record;
 }
 
-absl::StatusOr<SandboxRecord> NewRecord(const SandboxSpec& spec) {
+// True when `parent` is ours to remove: nobody had made it before us. The
+// kubelet makes a pod's cgroup itself; other clients name one and expect it to
+// come and go with the pod.
+bool IsMadeByUs(const Engine& engine, const std::string& parent) {
+  if (!engine.parts.cgroups.Exists(parent)) {
+    return true;
+  }
+  for (const Table::SandboxPtr& other : engine.table.Sandboxes()) {
+    if (other->cgroup_parent() == parent && other->owns_cgroup_parent() &&
+        other->phase() != state::v1::SANDBOX_STOPPED) {
+      return true;  // whoever is the last of them removes it
+    }
+  }
+  return false;
+}
+
+absl::StatusOr<SandboxRecord> NewRecord(const Engine& engine,
+                                        const SandboxSpec& spec) {
   SandboxRecord record;
   record.set_format(1);
   record.set_id(os::RandomHexId(32));
   *record.mutable_spec() = spec;
   record.set_phase(state::v1::SANDBOX_CREATING);
   record.set_created_at_ns(NowNs());
-  if (spec.cgroup_parent().empty()) {
-    record.set_cgroup_parent(absl::StrCat("/quoll/", record.id()));
-    record.set_owns_cgroup_parent(true);
-  } else {
-    QUOLL_ASSIGN_OR_RETURN(std::string parent,
-                           CgroupParent(spec.cgroup_parent()));
-    record.set_cgroup_parent(std::move(parent));
+  std::string parent = absl::StrCat("/quoll/", record.id());
+  if (!spec.cgroup_parent().empty()) {
+    QUOLL_ASSIGN_OR_RETURN(parent, CgroupParent(spec.cgroup_parent()));
   }
+  record.set_owns_cgroup_parent(IsMadeByUs(engine, parent));
+  record.set_cgroup_parent(std::move(parent));
   return record;
 }
 
@@ -208,7 +223,7 @@ absl::StatusOr<SandboxRecord> RunSandbox(Engine& engine,
     QUOLL_RETURN_IF_ERROR(os::Annotate(engine.parts.network.Ready(),
                                        "the pod network is not ready"));
   }
-  QUOLL_ASSIGN_OR_RETURN(SandboxRecord record, NewRecord(spec));
+  QUOLL_ASSIGN_OR_RETURN(SandboxRecord record, NewRecord(engine, spec));
   QUOLL_ASSIGN_OR_RETURN(const auto lock, engine.LockSandbox(record.id()));
   absl::Status status = engine.Save(record);
   if (!status.ok()) {

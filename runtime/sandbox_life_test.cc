@@ -83,7 +83,6 @@ TEST(SandboxLifeTest, SharedPidNamespaceHasAPauseProcessInTheGivenCgroup) {
   auto record = node.sandboxes().Run(spec, {});
   ASSERT_THAT(record, IsOk());
   EXPECT_EQ(record->cgroup_parent(), "/kubepods/pod1");
-  EXPECT_FALSE(record->owns_cgroup_parent());
   EXPECT_NE(record->pause().pid(), 0);
   const os::PinRequest pin = node.host.pinned().begin()->second;
   EXPECT_TRUE(pin.pid);
@@ -91,6 +90,27 @@ TEST(SandboxLifeTest, SharedPidNamespaceHasAPauseProcessInTheGivenCgroup) {
               ElementsAre(HasSubstr("/kubepods/pod1/" + record->id())));
   EXPECT_THAT(node.sandboxes().Remove(record->id(), {}), IsOk());
   EXPECT_EQ(node.Leftovers(), "");
+}
+
+TEST(SandboxLifeTest, GivenCgroupGoesWithTheLastPodOnlyIfWeMadeIt) {
+  TestNode node;
+  const auto run = [&](const std::string& name, const std::string& parent) {
+    SandboxSpec spec = TestNode::PodSpec(name);
+    spec.set_cgroup_parent(parent);
+    const auto record = node.sandboxes().Run(spec, {});
+    EXPECT_THAT(record, IsOk());
+    return record->id();
+  };
+  ASSERT_THAT(node.cgroups().Create("/kubelets"), IsOk());
+  const std::string a = run("a", "/kubelets");
+  const std::string b = run("b", "/shared");
+  const std::string c = run("c", "/shared");
+  EXPECT_THAT(node.sandboxes().Remove(a, {}), IsOk());
+  EXPECT_TRUE(node.cgroups().Exists("/kubelets"));
+  EXPECT_THAT(node.sandboxes().Remove(b, {}), IsOk());
+  EXPECT_TRUE(node.cgroups().Exists("/shared"));
+  EXPECT_THAT(node.sandboxes().Remove(c, {}), IsOk());
+  EXPECT_FALSE(node.cgroups().Exists("/shared"));
 }
 
 TEST(SandboxLifeTest, SaysWhatIsWrongWithARequest) {

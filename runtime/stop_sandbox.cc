@@ -75,6 +75,33 @@ absl::Status KillPause(Engine& engine, const SandboxRecord& record) {
   return os::Annotate(first, "end its pause process");
 }
 
+bool IsSharedCgroupParent(const Engine& engine, const SandboxRecord& record) {
+  for (const Table::SandboxPtr& other : engine.table.Sandboxes()) {
+    const bool lives = other->phase() == state::v1::SANDBOX_CREATING ||
+                       other->phase() == state::v1::SANDBOX_READY;
+    if (lives && other->id() != record.id() &&
+        other->cgroup_parent() == record.cgroup_parent()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+absl::Status RemoveCgroupParent(Engine& engine, const SandboxRecord& record) {
+  if (!record.owns_cgroup_parent() || IsSharedCgroupParent(engine, record)) {
+    return absl::OkStatus();
+  }
+  const absl::Status removed = engine.parts.cgroups.Remove(
+      record.cgroup_parent(), absl::Now() + kCgroupTimeout);
+  if (removed.ok() || record.spec().cgroup_parent().empty()) {
+    return os::Annotate(removed, "remove its cgroup");
+  }
+  // We made it, but at a place that others may use too: what they keep there
+  // must not keep the pod from ending.
+  spdlog::warn("{}: its cgroup stays: {}", Subject(record), removed.ToString());
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status ReleaseSandbox(Engine& engine, const SandboxRecord& record) {
@@ -100,12 +127,7 @@ absl::Status ReleaseSandbox(Engine& engine, const SandboxRecord& record) {
   collect(os::Annotate(engine.parts.host.Unpin(paths.Namespaces(record.id()),
                                                absl::Now() + kNamespaceTimeout),
                        "unpin its namespaces"));
-  if (record.owns_cgroup_parent()) {
-    collect(
-        os::Annotate(engine.parts.cgroups.Remove(record.cgroup_parent(),
-                                                 absl::Now() + kCgroupTimeout),
-                     "remove its cgroup"));
-  }
+  collect(RemoveCgroupParent(engine, record));
   return first;
 }
 

@@ -31,6 +31,7 @@ class TestNode {
   // What the last boot left is gone, but for what is on the disk.
   void Reboot();
   Runtime& runtime() { return *runtime_; }
+  const CgroupTree& cgroups() const { return *cgroups_; }
   SandboxService& sandboxes() { return runtime_->sandboxes(); }
   ContainerService& containers() { return runtime_->containers(); }
 
