@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/client.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
@@ -18,7 +19,7 @@ Client::Client(const std::string& socket) : socket_(socket) {
   // gRPC would send $http_proxy a unix socket's name.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   const std::shared_ptr<grpc::Channel> channel =
-      grpc::CreateCustomChannel(absl::StrCat("unix://", socket),
+      grpc::CreateCustomChannel(absl::StrCat("unix:", socket),
                                 grpc::InsecureChannelCredentials(), arguments);
   runtime_ = criv1::RuntimeService::NewStub(channel);
   images_ = criv1::ImageService::NewStub(channel);
@@ -29,14 +30,14 @@ absl::Status Client::Run(
     const std::function<grpc::Status(grpc::ClientContext*)>& call,
     absl::Duration timeout) const {
   // gRPC's own words for these two are about name resolution.
-  if (access(socket_.c_str(), F_OK) != 0) {
+  if (access(socket_.c_str(), W_OK) != 0) {
+    if (errno == EACCES) {
+      return absl::PermissionDeniedError(
+          absl::StrCat("no permission for ", socket_, ": try as root"));
+    }
     return absl::UnavailableError(
         absl::StrCat("there is no socket ", socket_,
                      ": is quolld running? (--socket names another one)"));
-  }
-  if (access(socket_.c_str(), W_OK) != 0) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("no permission for ", socket_, ": try as root"));
   }
   grpc::ClientContext context;
   if (timeout != absl::InfiniteDuration()) {

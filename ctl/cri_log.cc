@@ -49,6 +49,19 @@ std::vector<LogPiece> LogReader::Feed(absl::string_view bytes) {
     begin = end + 1;
   }
   rest_.erase(0, begin);
+  if (rest_.size() > kMaxLineBytes) {
+    pieces.push_back(ParseLogLine(rest_));
+    rest_.clear();
+  }
+  return pieces;
+}
+
+std::vector<LogPiece> LogReader::Finish() {
+  std::vector<LogPiece> pieces;
+  if (!rest_.empty()) {
+    pieces.push_back(ParseLogLine(rest_));
+    rest_.clear();
+  }
   return pieces;
 }
 

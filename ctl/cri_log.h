@@ -23,8 +23,15 @@ LogPiece ParseLogLine(absl::string_view line);
 // Cuts a growing file into whole lines.
 class LogReader {
  public:
+  // What a line may have before it is taken for something that is no log. The
+  // monitor's own lines have up to 16 KiB.
+  static constexpr size_t kMaxLineBytes = 1 << 20;
+
   // The pieces that are complete with these further bytes.
   std::vector<LogPiece> Feed(absl::string_view bytes);
+
+  // At the file's end: what is left when its last line has no end.
+  std::vector<LogPiece> Finish();
 
  private:
   std::string rest_;

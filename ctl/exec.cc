@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,18 +19,17 @@ using RuntimeStub = criv1::RuntimeService::Stub;
 
 struct Options {
   std::string word;
-  std::vector<std::string> command;
   int64_t timeout_seconds = 0;
 };
 
-absl::StatusOr<int> Exec(Context& context, const Options& options) {
+absl::StatusOr<int> RunCommand(Context& context, const Options& options) {
   Client& client = context.client;
   QUOLL_ASSIGN_OR_RETURN(const Target target,
                          Resolve(client, options.word, Accept::kContainers));
   criv1::ExecSyncRequest request;
   request.set_container_id(target.id);
   request.set_timeout(options.timeout_seconds);
-  for (const std::string& word : options.command) {
+  for (const std::string& word : context.words) {
     request.add_cmd(word);
   }
   const absl::Duration wait =
@@ -46,11 +44,21 @@ absl::StatusOr<int> Exec(Context& context, const Options& options) {
     return response.exit_code();
   }
   QUOLL_RETURN_IF_ERROR(Print(response.stdout()));
-  const std::string& err = response.stderr();
-  if (fwrite(err.data(), 1, err.size(), stderr) != err.size()) {
-    return absl::UnavailableError("cannot write to standard error");
-  }
+  QUOLL_RETURN_IF_ERROR(PrintToStderr(response.stderr()));
   return response.exit_code();
+}
+
+absl::StatusOr<int> Exec(Context& context, const Options& options) {
+  if (context.words.empty()) {
+    return UsageError("exec: COMMAND is missing: quollctl exec CONTAINER ls");
+  }
+  absl::StatusOr<int> code = RunCommand(context, options);
+  if (!code.ok()) {
+    // No code of quollctl's own may look like one of the command's.
+    PrintError(code.status());
+    return kExitNotRun;
+  }
+  return code;
 }
 
 }  // namespace
@@ -62,17 +70,14 @@ void AddExec(CLI::App& app, Work& chosen) {
   command->add_option("CONTAINER", options->word, "id, prefix or name")
       ->required();
   command
-      ->add_option("--timeout", options->timeout_seconds, "seconds, 0 for none")
-      ->check(CLI::NonNegativeNumber)
+      ->add_option("--timeout", options->timeout_seconds,
+                   "seconds until it is killed, 0 for never")
+      ->check(CLI::Range(int64_t{0}, int64_t{86400}))
       ->capture_default_str();
   // Everything behind the container is the command's, options included.
   command->prefix_command();
   command->footer("COMMAND [ARG...] follows the container.");
-  command->callback([command, options, &chosen] {
-    options->command = CommandWords(*command);
-    if (options->command.empty()) {
-      throw CLI::RequiredError("COMMAND");
-    }
+  command->callback([options, &chosen] {
     chosen = [options](Context& context) { return Exec(context, *options); };
   });
 }

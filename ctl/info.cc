@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <map>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 
 #include "ctl/command.h"
 #include "ctl/print.h"
+#include "ctl/table.h"
 #include "os/status_macros.h"
 
 namespace quoll::ctl {
@@ -28,7 +30,7 @@ absl::StatusOr<int> Info(Context& context) {
     absl::StrAppend(&text, condition.type(), ": ",
                     condition.status() ? "yes" : "no");
     if (!condition.status()) {
-      absl::StrAppend(&text, " (", condition.message(), ")");
+      absl::StrAppend(&text, " (", Printable(condition.message()), ")");
     }
     text += '\n';
   }
@@ -38,7 +40,9 @@ absl::StatusOr<int> Info(Context& context) {
       absl::StrAppend(&text, " ", handler.name());
     }
   }
-  for (const auto& [key, json] : status.info()) {
+  // The daemon's own sections, JSON each; a protobuf map has no order.
+  for (const auto& [key, json] : std::map<std::string, std::string>(
+           status.info().begin(), status.info().end())) {
     absl::StrAppend(&text, "\n", key, ": ", json);
   }
   QUOLL_RETURN_IF_ERROR(Print(text + "\n"));

@@ -44,9 +44,10 @@ absl::StatusOr<int> Load(Context& context, const Options& options) {
     return kExitOk;
   }
   for (const opv1::LoadImageResponse::Loaded& image : response.images()) {
-    QUOLL_RETURN_IF_ERROR(Print(absl::StrCat(
-        ShortId(image.id()), "  ", absl::StrJoin(image.repo_tags(), " "), "  ",
-        FormatSize(image.size_bytes()), "\n")));
+    QUOLL_RETURN_IF_ERROR(
+        Print(absl::StrCat(ShortId(image.id()), "  ",
+                           Printable(absl::StrJoin(image.repo_tags(), " ")),
+                           "  ", FormatSize(image.size_bytes()), "\n")));
   }
   return kExitOk;
 }

@@ -6,16 +6,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 
 #include "ctl/command.h"
 #include "ctl/cri_log.h"
+#include "ctl/print.h"
 #include "ctl/resolve.h"
 #include "os/status_macros.h"
 #include "os/unique_fd.h"
@@ -31,15 +35,16 @@ struct Options {
   int tail = -1;
 };
 
-// A file that is larger is shown from its last part on when --tail is given.
+// How far back --tail looks in a file.
 constexpr size_t kMaxTailBytes = 64u << 20;
 
-absl::Status PrintPiece(const LogPiece& piece) {
-  FILE* out = piece.to_stderr ? stderr : stdout;
-  if (fwrite(piece.text.data(), 1, piece.text.size(), out) !=
-          piece.text.size() ||
-      fflush(out) != 0) {
-    return absl::UnavailableError("cannot write the log");
+// How often a container whose log is followed is asked whether it runs.
+constexpr absl::Duration kAskEvery = absl::Seconds(1);
+
+absl::Status PrintPieces(const std::vector<LogPiece>& pieces) {
+  for (const LogPiece& piece : pieces) {
+    QUOLL_RETURN_IF_ERROR(piece.to_stderr ? PrintToStderr(piece.text)
+                                          : Print(piece.text));
   }
   return absl::OkStatus();
 }
@@ -73,7 +78,11 @@ class LogPrinter {
       return absl::ErrnoToStatus(errno, absl::StrCat("read log ", path_));
     }
     text.resize(static_cast<size_t>(got));
-    const size_t offset = begin + TailOffset(text, lines);
+    size_t offset = begin + TailOffset(text, lines);
+    if (offset == begin && begin > 0) {
+      // Somewhere within a line: on to the next one.
+      offset += std::min(text.find('\n'), text.size() - 1) + 1;
+    }
     if (lseek(file_.get(), static_cast<off_t>(offset), SEEK_SET) < 0) {
       return absl::ErrnoToStatus(errno, absl::StrCat("seek in log ", path_));
     }
@@ -94,12 +103,13 @@ class LogPrinter {
       if (got == 0) {
         return absl::OkStatus();
       }
-      for (const LogPiece& piece :
-           reader_.Feed({buffer, static_cast<size_t>(got)})) {
-        QUOLL_RETURN_IF_ERROR(PrintPiece(piece));
-      }
+      QUOLL_RETURN_IF_ERROR(
+          PrintPieces(reader_.Feed({buffer, static_cast<size_t>(got)})));
     }
   }
+
+  // Behind the last Drain().
+  absl::Status Finish() { return PrintPieces(reader_.Finish()); }
 
   absl::Status Follow() {
     const os::UniqueFd watch(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
@@ -110,17 +120,22 @@ class LogPrinter {
                           IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0) {
       return absl::ErrnoToStatus(errno, absl::StrCat("watch ", directory));
     }
+    absl::Time ask = absl::InfinitePast();
     while (true) {
-      // Asked before the last reading, so that what the container has written
-      // before its end is shown.
-      QUOLL_ASSIGN_OR_RETURN(const bool runs, StillRuns());
+      bool runs = true;
+      if (const absl::Time now = absl::Now(); now >= ask) {
+        // Asked before the last reading, so that what the container has
+        // written before its end is shown.
+        QUOLL_ASSIGN_OR_RETURN(runs, StillRuns());
+        ask = now + kAskEvery;
+      }
       QUOLL_RETURN_IF_ERROR(Drain());
       QUOLL_RETURN_IF_ERROR(FollowRotation());
       if (!runs) {
-        return absl::OkStatus();
+        return Finish();
       }
       pollfd wait{watch.get(), POLLIN, 0};
-      poll(&wait, 1, 1000);
+      poll(&wait, 1, static_cast<int>(kAskEvery / absl::Milliseconds(1)));
       char events[4096];
       while (read(watch.get(), events, sizeof(events)) > 0) {
       }
@@ -149,6 +164,7 @@ class LogPrinter {
       return absl::OkStatus();
     }
     QUOLL_RETURN_IF_ERROR(Drain());  // lines written between the two looks
+    QUOLL_RETURN_IF_ERROR(Finish());
     QUOLL_RETURN_IF_ERROR(Open());
     return Drain();
   }
@@ -185,7 +201,12 @@ absl::StatusOr<int> Logs(Context& context, const Options& options) {
   if (options.tail >= 0) {
     QUOLL_RETURN_IF_ERROR(printer.SkipToTail(options.tail));
   }
-  QUOLL_RETURN_IF_ERROR(options.follow ? printer.Follow() : printer.Drain());
+  if (options.follow) {
+    QUOLL_RETURN_IF_ERROR(printer.Follow());
+  } else {
+    QUOLL_RETURN_IF_ERROR(printer.Drain());
+    QUOLL_RETURN_IF_ERROR(printer.Finish());
+  }
   return kExitOk;
 }
 
@@ -199,7 +220,7 @@ void AddLogs(CLI::App& app, Work& chosen) {
       ->required();
   command->add_flag("-f,--follow", options->follow, "and what it will write");
   command->add_option("--tail", options->tail, "only the last lines")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, 1 << 30));
   command->callback([options, &chosen] {
     chosen = [options](Context& context) { return Logs(context, *options); };
   });

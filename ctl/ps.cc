@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 
 #include "ctl/command.h"
@@ -35,6 +36,24 @@ std::string StateName(criv1::ContainerState state) {
   }
 }
 
+// "exited (1)": only the container's status has the code.
+absl::StatusOr<std::string> DescribeState(Client& client,
+                                          const criv1::Container& container) {
+  std::string name = StateName(container.state());
+  if (container.state() != criv1::CONTAINER_EXITED) {
+    return name;
+  }
+  criv1::ContainerStatusRequest request;
+  request.set_container_id(container.id());
+  const auto status =
+      client.Call(client.runtime(), &RuntimeStub::ContainerStatus, request);
+  if (absl::IsNotFound(status.status())) {
+    return name;  // removed since the list was made
+  }
+  QUOLL_RETURN_IF_ERROR(status.status());
+  return absl::StrCat(name, " (", status->status().exit_code(), ")");
+}
+
 absl::StatusOr<int> Ps(Context& context, const Options& options) {
   Client& client = context.client;
   criv1::ListContainersRequest request;
@@ -62,9 +81,11 @@ absl::StatusOr<int> Ps(Context& context, const Options& options) {
     if (options.quiet) {
       QUOLL_RETURN_IF_ERROR(Print(container.id() + "\n"));
     } else {
+      QUOLL_ASSIGN_OR_RETURN(const std::string state,
+                             DescribeState(client, container));
       rows.push_back({ShortId(container.id()), container.metadata().name(),
                       pod_names[container.pod_sandbox_id()],
-                      container.image().image(), StateName(container.state()),
+                      container.image().image(), state,
                       FormatAge(container.created_at(), absl::Now())});
     }
   }

@@ -6,6 +6,7 @@
 
 #include "ctl/command.h"
 #include "ctl/print.h"
+#include "ctl/table.h"
 #include "os/status_macros.h"
 
 namespace quoll::ctl {
@@ -23,7 +24,7 @@ absl::StatusOr<int> Pull(Context& context, const std::string& image) {
   if (context.json) {
     QUOLL_RETURN_IF_ERROR(PrintJson(response));
   } else {
-    QUOLL_RETURN_IF_ERROR(Print(response.image_ref() + "\n"));
+    QUOLL_RETURN_IF_ERROR(Print(Printable(response.image_ref()) + "\n"));
   }
   return kExitOk;
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/resolve.h"
 
+#include <algorithm>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -27,12 +29,27 @@ struct Matches {
   }
 };
 
+// A pod stands for the containers in it.
+void DropContainersOfPods(std::vector<Target>& found) {
+  std::set<std::string> pods;
+  for (const Target& target : found) {
+    if (target.kind == Target::Kind::kPod) {
+      pods.insert(target.id);
+    }
+  }
+  found.erase(std::remove_if(found.begin(), found.end(),
+                             [&pods](const Target& target) {
+                               return pods.count(target.pod) != 0;
+                             }),
+              found.end());
+}
+
+}  // namespace
+
 std::string Describe(const Target& target) {
   return absl::StrCat(target.kind == Target::Kind::kPod ? "pod " : "container ",
                       ShortId(target.id), " (", target.name, ")");
 }
-
-}  // namespace
 
 absl::StatusOr<Target> Choose(const criv1::ListPodSandboxResponse& pods,
                               const criv1::ListContainersResponse& containers,
@@ -42,8 +59,8 @@ absl::StatusOr<Target> Choose(const criv1::ListPodSandboxResponse& pods,
   for (const criv1::PodSandbox& pod : pods.items()) {
     pod_names[pod.id()] = pod.metadata().name();
     if (accept != Accept::kContainers) {
-      matches.Consider({Target::Kind::kPod, pod.id(), pod.metadata().name()},
-                       word);
+      matches.Consider(
+          {Target::Kind::kPod, pod.id(), pod.metadata().name(), ""}, word);
     }
   }
   if (accept != Accept::kPods) {
@@ -52,10 +69,11 @@ absl::StatusOr<Target> Choose(const criv1::ListPodSandboxResponse& pods,
       const std::string full =
           absl::StrCat(pod_names[container.pod_sandbox_id()], "/", name);
       matches.Consider({Target::Kind::kContainer, container.id(),
-                        word == full ? full : name},
+                        word == full ? full : name, container.pod_sandbox_id()},
                        word);
     }
   }
+  DropContainersOfPods(matches.exact);
   const std::vector<Target>& found =
       matches.exact.empty() ? matches.prefix : matches.exact;
   const char* kinds = accept == Accept::kPods         ? "pod"

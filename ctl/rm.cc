@@ -9,7 +9,6 @@
 
 #include "ctl/command.h"
 #include "ctl/pod_logs.h"
-#include "ctl/print.h"
 #include "ctl/resolve.h"
 #include "os/status_macros.h"
 
@@ -25,7 +24,9 @@ struct Options {
 
 absl::Status StillRuns(const Target& target) {
   return absl::FailedPreconditionError(
-      absl::StrCat(target.name, " still runs: stop it first, or use rm -f"));
+      absl::StrCat(Describe(target),
+                   " has not been stopped: quollctl stop it first, or "
+                   "quollctl rm -f"));
 }
 
 absl::Status RemovePod(Client& client, const Target& target, bool force) {
@@ -66,16 +67,16 @@ absl::Status RemoveContainer(Client& client, const Target& target, bool force) {
 }
 
 absl::StatusOr<int> Rm(Context& context, const Options& options) {
-  for (const std::string& word : options.words) {
+  Client& client = context.client;
+  const auto one = [&](const std::string& word) -> absl::StatusOr<std::string> {
     QUOLL_ASSIGN_OR_RETURN(const Target target,
-                           Resolve(context.client, word, Accept::kBoth));
-    QUOLL_RETURN_IF_ERROR(
-        target.kind == Target::Kind::kPod
-            ? RemovePod(context.client, target, options.force)
-            : RemoveContainer(context.client, target, options.force));
-    QUOLL_RETURN_IF_ERROR(Print(target.id + "\n"));
-  }
-  return kExitOk;
+                           Resolve(client, word, Accept::kBoth));
+    QUOLL_RETURN_IF_ERROR(target.kind == Target::Kind::kPod
+                              ? RemovePod(client, target, options.force)
+                              : RemoveContainer(client, target, options.force));
+    return target.id;
+  };
+  return ForEachWord(context, options.words, one);
 }
 
 }  // namespace
@@ -86,7 +87,8 @@ void AddRm(CLI::App& app, Work& chosen) {
   auto options = std::make_shared<Options>();
   command->add_option("ID", options->words, "ids, prefixes or names")
       ->required();
-  command->add_flag("-f,--force", options->force, "stop what runs");
+  command->add_flag("-f,--force", options->force,
+                    "also what has not been stopped");
   command->callback([options, &chosen] {
     chosen = [options](Context& context) { return Rm(context, *options); };
   });

@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 
 #include "ctl/command.h"
-#include "ctl/print.h"
 #include "os/status_macros.h"
 
 namespace quoll::ctl {
@@ -15,7 +14,8 @@ namespace {
 
 using ImageStub = criv1::ImageService::Stub;
 
-absl::Status RemoveOne(Context& context, const std::string& image) {
+absl::StatusOr<std::string> RemoveOne(Context& context,
+                                      const std::string& image) {
   Client& client = context.client;
   // The daemon's answer is OK for an image that is not there; a person who has
   // mistyped wants to know.
@@ -30,23 +30,23 @@ absl::Status RemoveOne(Context& context, const std::string& image) {
   }
   criv1::RemoveImageRequest request;
   request.mutable_image()->set_image(image);
-  return client.Call(client.images(), &ImageStub::RemoveImage, request)
-      .status();
+  QUOLL_RETURN_IF_ERROR(
+      client.Call(client.images(), &ImageStub::RemoveImage, request).status());
+  return image;
 }
 
 absl::StatusOr<int> Rmi(Context& context,
                         const std::vector<std::string>& images) {
-  for (const std::string& image : images) {
-    QUOLL_RETURN_IF_ERROR(RemoveOne(context, image));
-    QUOLL_RETURN_IF_ERROR(Print(image + "\n"));
-  }
-  return kExitOk;
+  return ForEachWord(context, images, [&context](const std::string& image) {
+    return RemoveOne(context, image);
+  });
 }
 
 }  // namespace
 
 void AddRmi(CLI::App& app, Work& chosen) {
-  CLI::App* command = app.add_subcommand("rmi", "remove images, all names");
+  CLI::App* command =
+      app.add_subcommand("rmi", "remove images, with all their names");
   auto images = std::make_shared<std::vector<std::string>>();
   command->add_option("IMAGE", *images, "names or ids")->required();
   command->callback([images, &chosen] {

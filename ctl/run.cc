@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -9,6 +11,7 @@
 #include "ctl/pod_logs.h"
 #include "ctl/print.h"
 #include "ctl/run_options.h"
+#include "ctl/table.h"
 #include "os/random_id.h"
 #include "os/status_macros.h"
 
@@ -17,6 +20,7 @@ namespace {
 
 using RuntimeStub = criv1::RuntimeService::Stub;
 using ImageStub = criv1::ImageService::Stub;
+using Fields = std::vector<std::pair<std::string, std::string>>;
 
 // Makes sure that the image is here, and returns its id.
 absl::StatusOr<std::string> EnsureImage(Client& client,
@@ -32,8 +36,8 @@ absl::StatusOr<std::string> EnsureImage(Client& client,
   if (!options.pull) {
     return absl::NotFoundError(
         absl::StrCat("image ", options.image,
-                     " is not on this node: use run --pull, or "
-                     "quollctl pull, or quollctl load"));
+                     " is not on this node: quollctl run --pull, "
+                     "quollctl pull or quollctl load brings it"));
   }
   criv1::PullImageRequest request;
   request.mutable_image()->set_image(options.image);
@@ -86,13 +90,31 @@ absl::Status Report(Context& context, const std::string& pod,
       const criv1::PodSandboxStatusResponse status,
       context.client.Call(context.client.runtime(),
                           &RuntimeStub::PodSandboxStatus, request));
-  if (context.json) {
-    return PrintJson(status);
-  }
   const std::string& ip = status.status().network().ip();
+  if (context.json) {
+    return PrintJson(Fields{
+        {"pod_sandbox_id", pod}, {"container_id", container}, {"ip", ip}});
+  }
   return Print(absl::StrCat("pod        ", pod, "\ncontainer  ", container,
-                            "\nip         ", ip.empty() ? "(host's)" : ip,
-                            "\n"));
+                            "\nip         ", ip.empty() ? "host" : ip, "\n"));
+}
+
+// CRI allows it, but then no name means anything to a person any more.
+absl::Status CheckNameIsFree(Client& client, const RunOptions& options) {
+  QUOLL_ASSIGN_OR_RETURN(
+      const criv1::ListPodSandboxResponse pods,
+      client.Call(client.runtime(), &RuntimeStub::ListPodSandbox,
+                  criv1::ListPodSandboxRequest()));
+  for (const criv1::PodSandbox& pod : pods.items()) {
+    if (pod.metadata().name() == options.name &&
+        pod.metadata().namespace_() == options.name_space) {
+      return absl::AlreadyExistsError(absl::StrCat(
+          "there is a pod ", options.name, " in namespace ", options.name_space,
+          " (", ShortId(pod.id()), "): give another --name, or quollctl rm -f ",
+          ShortId(pod.id())));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<int> Run(Context& context, const RunOptions& options) {
@@ -100,13 +122,22 @@ absl::StatusOr<int> Run(Context& context, const RunOptions& options) {
   // Everything that can be wrong with the command line, before anything is
   // made.
   const std::string uid = NewPodUid();
+  const absl::StatusOr<criv1::PodSandboxConfig> pod_config =
+      ToPodConfig(options, uid, PodLogDirectory(client.socket(), uid));
+  const absl::StatusOr<criv1::ContainerConfig> container_config =
+      ToContainerConfig(options, context.words);
+  for (const absl::Status& status :
+       {pod_config.status(), container_config.status()}) {
+    if (!status.ok()) {
+      return UsageError(status.message());
+    }
+  }
+  QUOLL_RETURN_IF_ERROR(CheckNameIsFree(client, options));
   criv1::RunPodSandboxRequest pod_request;
-  QUOLL_ASSIGN_OR_RETURN(
-      *pod_request.mutable_config(),
-      ToPodConfig(options, uid, PodLogDirectory(client.socket(), uid)));
+  *pod_request.mutable_config() = *pod_config;
   pod_request.set_runtime_handler(options.handler);
   criv1::CreateContainerRequest request;
-  QUOLL_ASSIGN_OR_RETURN(*request.mutable_config(), ToContainerConfig(options));
+  *request.mutable_config() = *container_config;
   *request.mutable_sandbox_config() = pod_request.config();
 
   QUOLL_ASSIGN_OR_RETURN(const std::string image, EnsureImage(client, options));
@@ -153,8 +184,7 @@ void AddRun(CLI::App& app, Work& chosen) {
   // Everything behind the image is the command's, options included.
   command->prefix_command();
   command->footer("COMMAND [ARG...] may follow the image.");
-  command->callback([command, options, &chosen] {
-    options->command = CommandWords(*command);
+  command->callback([options, &chosen] {
     if (options->name.empty()) {
       options->name = absl::StrCat("pod-", os::RandomHexId(4));
     }

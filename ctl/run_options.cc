@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/run_options.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "absl/status/status.h"
@@ -78,6 +79,21 @@ absl::Status AddMount(const std::string& text, criv1::ContainerConfig& out) {
   return absl::OkStatus();
 }
 
+// Names of pods and namespaces are DNS labels (RFC 1123): the pod's one is its
+// host name and part of a file name, too.
+absl::Status CheckName(absl::string_view option, absl::string_view name) {
+  const auto fits = [](char c) {
+    return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-';
+  };
+  if (name.empty() || name.size() > 63 || name.front() == '-' ||
+      name.back() == '-' || !std::all_of(name.begin(), name.end(), fits)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(option, " ", name,
+                     ": write up to 63 of a-z, 0-9 and, not at the ends, '-'"));
+  }
+  return absl::OkStatus();
+}
+
 criv1::NamespaceOption Namespaces(const RunOptions& options) {
   criv1::NamespaceOption out;
   out.set_network(options.host_network ? criv1::NODE : criv1::POD);
@@ -90,6 +106,13 @@ criv1::NamespaceOption Namespaces(const RunOptions& options) {
 absl::StatusOr<criv1::PodSandboxConfig> ToPodConfig(
     const RunOptions& options, const std::string& uid,
     const std::string& log_directory) {
+  QUOLL_RETURN_IF_ERROR(CheckName("--name", options.name));
+  QUOLL_RETURN_IF_ERROR(CheckName("--namespace", options.name_space));
+  if (options.host_network && !options.ports.empty()) {
+    return absl::InvalidArgumentError(
+        "--port and --host-network exclude each other: the pod has the host's "
+        "ports already");
+  }
   criv1::PodSandboxConfig out;
   criv1::PodSandboxMetadata* metadata = out.mutable_metadata();
   metadata->set_name(options.name);
@@ -109,12 +132,12 @@ absl::StatusOr<criv1::PodSandboxConfig> ToPodConfig(
 }
 
 absl::StatusOr<criv1::ContainerConfig> ToContainerConfig(
-    const RunOptions& options) {
+    const RunOptions& options, const std::vector<std::string>& words) {
   criv1::ContainerConfig out;
   out.mutable_metadata()->set_name(options.name);
   // As in a pod of Kubernetes: what stands on the command line are the
   // arguments of the image's entrypoint, or the command where it has none.
-  for (const std::string& word : options.command) {
+  for (const std::string& word : words) {
     out.add_args(word);
   }
   for (const std::string& variable : options.env) {

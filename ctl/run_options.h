@@ -13,7 +13,6 @@ namespace quoll::ctl {
 
 struct RunOptions {
   std::string image;
-  std::vector<std::string> command;
   std::string name;
   std::string name_space = "default";
   bool host_network = false;
@@ -30,8 +29,9 @@ absl::StatusOr<::runtime::v1::PodSandboxConfig> ToPodConfig(
     const RunOptions& options, const std::string& uid,
     const std::string& log_directory);
 
-// Without the image, which is looked up first.
+// `words` are the container's arguments. Without the image, which is looked up
+// first.
 absl::StatusOr<::runtime::v1::ContainerConfig> ToContainerConfig(
-    const RunOptions& options);
+    const RunOptions& options, const std::vector<std::string>& words);
 
 }  // namespace quoll::ctl

@@ -8,7 +8,6 @@
 #include "absl/time/time.h"
 
 #include "ctl/command.h"
-#include "ctl/print.h"
 #include "ctl/resolve.h"
 #include "os/status_macros.h"
 
@@ -22,17 +21,10 @@ struct Options {
   int64_t timeout_seconds = 10;
 };
 
-absl::Status StopOne(Client& client, const Target& target, int64_t timeout) {
-  if (target.kind == Target::Kind::kPod) {
-    criv1::StopPodSandboxRequest request;
-    request.set_pod_sandbox_id(target.id);
-    return client
-        .Call(client.runtime(), &RuntimeStub::StopPodSandbox, request,
-              absl::Minutes(4))
-        .status();
-  }
+absl::Status StopContainer(Client& client, const std::string& id,
+                           int64_t timeout) {
   criv1::StopContainerRequest request;
-  request.set_container_id(target.id);
+  request.set_container_id(id);
   request.set_timeout(timeout);
   return client
       .Call(client.runtime(), &RuntimeStub::StopContainer, request,
@@ -40,15 +32,38 @@ absl::Status StopOne(Client& client, const Target& target, int64_t timeout) {
       .status();
 }
 
-absl::StatusOr<int> Stop(Context& context, const Options& options) {
-  for (const std::string& word : options.words) {
-    QUOLL_ASSIGN_OR_RETURN(const Target target,
-                           Resolve(context.client, word, Accept::kBoth));
-    QUOLL_RETURN_IF_ERROR(
-        StopOne(context.client, target, options.timeout_seconds));
-    QUOLL_RETURN_IF_ERROR(Print(target.id + "\n"));
+// The daemon would kill the containers of a pod at once: as the kubelet does,
+// they are asked first.
+absl::Status StopPod(Client& client, const std::string& id, int64_t timeout) {
+  criv1::ListContainersRequest look;
+  look.mutable_filter()->set_pod_sandbox_id(id);
+  look.mutable_filter()->mutable_state()->set_state(criv1::CONTAINER_RUNNING);
+  QUOLL_ASSIGN_OR_RETURN(
+      const criv1::ListContainersResponse containers,
+      client.Call(client.runtime(), &RuntimeStub::ListContainers, look));
+  for (const criv1::Container& container : containers.containers()) {
+    QUOLL_RETURN_IF_ERROR(StopContainer(client, container.id(), timeout));
   }
-  return kExitOk;
+  criv1::StopPodSandboxRequest request;
+  request.set_pod_sandbox_id(id);
+  return client
+      .Call(client.runtime(), &RuntimeStub::StopPodSandbox, request,
+            absl::Minutes(4))
+      .status();
+}
+
+absl::StatusOr<int> Stop(Context& context, const Options& options) {
+  Client& client = context.client;
+  const auto one = [&](const std::string& word) -> absl::StatusOr<std::string> {
+    QUOLL_ASSIGN_OR_RETURN(const Target target,
+                           Resolve(client, word, Accept::kBoth));
+    QUOLL_RETURN_IF_ERROR(
+        target.kind == Target::Kind::kPod
+            ? StopPod(client, target.id, options.timeout_seconds)
+            : StopContainer(client, target.id, options.timeout_seconds));
+    return target.id;
+  };
+  return ForEachWord(context, options.words, one);
 }
 
 }  // namespace
@@ -60,8 +75,7 @@ void AddStop(CLI::App& app, Work& chosen) {
       ->required();
   command
       ->add_option("-t,--time", options->timeout_seconds,
-                   "seconds that a container gets before it is killed; a pod's "
-                   "containers are killed at once")
+                   "seconds that a container gets before it is killed")
       ->check(CLI::Range(int64_t{0}, int64_t{86400}))
       ->capture_default_str();
   command->callback([options, &chosen] {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
@@ -12,13 +11,46 @@
 namespace quoll::ctl {
 namespace {
 
-std::string Printable(std::string cell) {
-  for (char& c : cell) {
-    if (absl::ascii_iscntrl(c)) {
-      c = '?';
-    }
+// One character of UTF-8 (RFC 3629) at the beginning of `text`.
+struct Character {
+  size_t bytes = 0;  // 0: this is none
+  uint32_t value = 0;
+};
+
+Character Decode(absl::string_view text) {
+  const auto byte = [text](size_t i) {
+    return static_cast<unsigned char>(text[i]);
+  };
+  const unsigned char first = byte(0);
+  if (first < 0x80) {
+    return {1, first};
   }
-  return cell;
+  const size_t bytes = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < bytes) {
+    return {};
+  }
+  uint32_t value = first & (0x7fu >> bytes);
+  for (size_t i = 1; i < bytes; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) {
+      return {};
+    }
+    value = value << 6 | (byte(i) & 0x3fu);
+  }
+  // Longer than it has to be, a surrogate, or behind Unicode's end.
+  constexpr std::array<uint32_t, 5> kLeast = {0, 0, 0x80, 0x800, 0x10000};
+  const bool valid = value >= kLeast[bytes] && value <= 0x10ffff &&
+                     (value < 0xd800 || value > 0xdfff);
+  return valid ? Character{bytes, value} : Character{};
+}
+
+bool IsHarmless(uint32_t c) {
+  const bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
+  // Marks, embeddings, overrides and isolates of the bidirectional algorithm
+  // (UAX 9), and the two separators that some terminals break lines at.
+  const bool layout = c == 0x61c || c == 0x200e || c == 0x200f ||
+                      (c >= 0x2028 && c <= 0x202e) ||
+                      (c >= 0x2066 && c <= 0x2069);
+  return !control && !layout;
 }
 
 // Bytes that begin a character of UTF-8 text.
@@ -42,6 +74,23 @@ void AppendRow(const std::vector<std::string>& row,
 }
 
 }  // namespace
+
+std::string Printable(absl::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const Character c = Decode(text);
+    if (c.value == '\n' || c.value == '\t') {
+      out += ' ';
+    } else if (c.bytes == 0 || !IsHarmless(c.value)) {
+      out += '?';
+    } else {
+      absl::StrAppend(&out, text.substr(0, c.bytes));
+    }
+    text.remove_prefix(std::max<size_t>(c.bytes, 1));
+  }
+  return out;
+}
 
 std::string FormatTable(const std::vector<std::string>& heading,
                         const std::vector<std::vector<std::string>>& rows) {

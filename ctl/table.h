@@ -11,9 +11,15 @@
 // How quollctl shows things to people. Pure.
 namespace quoll::ctl {
 
+// The text without what could move a terminal's cursor, change its state or
+// show words in another order than they stand: names and errors come from
+// images and containers. Control characters (C0, DEL, C1), Unicode's
+// bidirectional controls and line separators, and what is no UTF-8 become '?';
+// line ends and tabs become blanks.
+std::string Printable(absl::string_view text);
+
 // Rows under a heading, columns aligned, two blanks between them, no blanks at
-// line ends. Control characters in cells (names come from strangers) become
-// '?', so that no cell can move the terminal's cursor.
+// line ends; all cells Printable.
 std::string FormatTable(const std::vector<std::string>& heading,
                         const std::vector<std::vector<std::string>>& rows);
 

@@ -5,6 +5,7 @@
 
 #include "ctl/command.h"
 #include "ctl/print.h"
+#include "ctl/table.h"
 #include "os/status_macros.h"
 
 namespace quoll::ctl {
@@ -13,6 +14,10 @@ namespace {
 using RuntimeStub = criv1::RuntimeService::Stub;
 
 absl::StatusOr<int> Version(Context& context) {
+  if (!context.json) {
+    // Known without the daemon, and worth knowing when it does not answer.
+    QUOLL_RETURN_IF_ERROR(Print("quollctl " QUOLL_VERSION "\n"));
+  }
   QUOLL_ASSIGN_OR_RETURN(
       const criv1::VersionResponse version,
       context.client.Call(context.client.runtime(), &RuntimeStub::Version,
@@ -20,10 +25,10 @@ absl::StatusOr<int> Version(Context& context) {
   if (context.json) {
     QUOLL_RETURN_IF_ERROR(PrintJson(version));
   } else {
-    QUOLL_RETURN_IF_ERROR(Print(
-        absl::StrCat("quollctl ", QUOLL_VERSION, "\n", version.runtime_name(),
-                     " ", version.runtime_version(), ", CRI ",
-                     version.runtime_api_version(), "\n")));
+    QUOLL_RETURN_IF_ERROR(
+        Print(absl::StrCat(Printable(version.runtime_name()), " ",
+                           Printable(version.runtime_version()), ", CRI ",
+                           Printable(version.runtime_api_version()), "\n")));
   }
   return kExitOk;
 }
