@@ -11,13 +11,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "toml++/toml.h"
 
 #include "cri/config.h"
 #include "cri/config_schema.h"
 #include "cri/nearest.h"
 #include "os/files.h"
 #include "os/status_macros.h"
+#include "toml++/toml.h"
 
 namespace quoll::cri {
 namespace {

@@ -102,6 +102,9 @@ std::string PinnedProblem(const Config& config) {
     if (!reference.ok()) {
       return std::string(reference.status().message());
     }
+    if (reference->tag.empty()) {
+      return absl::StrCat("\"", name, "\" must have a tag, not a digest only");
+    }
   }
   return "";
 }
@@ -135,7 +138,8 @@ const std::vector<ConfigKey>& Keys() {
        QUOLL_MEMBER(std::string, state_dir),
        QUOLL_PROBLEM(PathProblem(config.state_dir))},
       {"", "run_dir",
-       "What does not: sockets, pinned namespaces, bundles. Should be on tmpfs,\n"
+       "What does not: sockets, pinned namespaces, bundles. Should be on "
+       "tmpfs,\n"
        "because a reboot is recognised by its being empty.",
        QUOLL_MEMBER(std::string, run_dir),
        QUOLL_PROBLEM(PathProblem(config.run_dir))},

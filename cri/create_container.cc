@@ -4,12 +4,13 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 #include "cri/rpcs.h"
 #include "cri/translate_container.h"
 #include "cri/translate_linux.h"
-#include "os/annotate.h"
+#include "image/reference.h"
 #include "os/status_macros.h"
 
 namespace quoll::cri {
@@ -25,11 +26,27 @@ absl::StatusOr<image::ImageLease> LeaseImage(const std::string& name,
   return lease;
 }
 
+// What a pod's status shows as imageID: the digest by which the repository that
+// the user named knows the image; it may have come from several.
+std::string ImageRef(const image::ImageRecord& image,
+                     const std::string& user_image) {
+  if (image.repo_digests().empty()) {
+    return image.id();
+  }
+  if (const auto named = image::ParseReference(user_image); named.ok()) {
+    for (const std::string& digest : image.repo_digests()) {
+      if (absl::StartsWith(digest, absl::StrCat(named->Name(), "@"))) {
+        return digest;
+      }
+    }
+  }
+  return image.repo_digests(0);
+}
+
 void AddImage(const image::ImageLease& lease, runtime::ContainerSpec& spec) {
   const image::ImageRecord& image = lease.record();
   spec.set_image_id(image.id());
-  spec.set_image_ref(image.repo_digests_size() > 0 ? image.repo_digests(0)
-                                                   : image.id());
+  spec.set_image_ref(ImageRef(image, spec.user_image()));
   *spec.mutable_image_config() = image.config();
   for (const std::string& layer : lease.layer_dirs()) {
     spec.mutable_rootfs()->add_layer_dirs(layer);

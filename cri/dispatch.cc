@@ -70,8 +70,8 @@ grpc::Status RunLogged(absl::string_view method, CallKind kind,
 }
 
 grpc::Status NotBuiltYet(absl::string_view method, absl::string_view what) {
-  return ToGrpcStatus(absl::UnimplementedError(
-      absl::StrCat(method, ": this version of quolld has no ", what, " yet")));
+  return ToGrpcStatus(absl::UnimplementedError(absl::StrCat(
+      method, ": not built yet: this version of quolld has no ", what)));
 }
 
 }  // namespace quoll::cri

@@ -33,7 +33,8 @@ grpc::Status RunLogged(absl::string_view method, CallKind kind,
                        absl::FunctionRef<absl::Status()> work);
 
 // The refusal of an RPC that this version does not have. The kubelet and crictl
-// treat UNIMPLEMENTED as "use another way"; people read the sentence.
+// treat UNIMPLEMENTED as "use another way"; people read the sentence: "METHOD:
+// not built yet: this version of quolld has no WHAT".
 grpc::Status NotBuiltYet(absl::string_view method, absl::string_view what);
 
 // What a request is about, for the log: "container 3f2a...", "image nginx".

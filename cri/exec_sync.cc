@@ -22,6 +22,9 @@ absl::Status ExecSync(const Backends& backends, const os::Call& call,
   if (request.cmd_size() == 0 || request.cmd(0).empty()) {
     return absl::InvalidArgumentError("cmd is empty: name a program to run");
   }
+  for (const std::string& word : request.cmd()) {
+    QUOLL_RETURN_IF_ERROR(RefuseNul(word, "cmd"));
+  }
   if (request.timeout() < 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "timeout is ", request.timeout(), ": give seconds, or 0 for none"));

@@ -22,6 +22,12 @@ absl::Status Inspect(const Backends& backends, const os::Call& /*call*/,
       backends.containers.Get(request.id());
   const absl::StatusOr<runtime::SandboxRecord> sandbox =
       backends.sandboxes.Get(request.id());
+  // Neither fails but for "none" and "more than one".
+  for (const absl::Status& status : {container.status(), sandbox.status()}) {
+    if (!status.ok() && !absl::IsNotFound(status)) {
+      return status;
+    }
+  }
   if (container.ok() && sandbox.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(
         request.id(), " begins the ids of a container (", container->id(),
@@ -35,10 +41,6 @@ absl::Status Inspect(const Backends& backends, const os::Call& /*call*/,
         {"ociSpec", SpecJson(backends.containers.OciSpec(container->id()))}};
   } else if (sandbox.ok()) {
     json = {{"kind", "sandbox"}, {"record", RecordJson(*sandbox)}};
-  } else if (!absl::IsNotFound(container.status())) {
-    return container.status();
-  } else if (!absl::IsNotFound(sandbox.status())) {
-    return sandbox.status();
   } else {
     return absl::NotFoundError(absl::StrCat(
         request.id(), ": there is no container and no sandbox with this id"));

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <cstdio>
 #include <memory>
@@ -32,6 +33,10 @@ constexpr absl::Duration kShutdownGrace = absl::Seconds(20);
 
 // Process-wide settings that must precede the first thread.
 void SetUpProcess() {
+  // Pods pass through what we make for them (root file systems, volumes,
+  // /etc/resolv.conf), whatever umask the caller's shell has; what nobody else
+  // may see is given its mode by name.
+  umask(022);
   // glibc gives every thread of a busy server a 64 MiB arena of its own, which
   // an idle one never gives back.
   mallopt(M_ARENA_MAX, 2);

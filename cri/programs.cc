@@ -165,6 +165,13 @@ CheckReport CheckPrograms(const Config& config) {
   } else {
     keep("libexec_dir", helpers.status());
   }
+  if (const std::string& ca = config.image.ca_file; !ca.empty()) {
+    report.lines.push_back(absl::StrCat(
+        "image.ca_file: ", ca,
+        access(ca.c_str(), R_OK) == 0
+            ? ""
+            : ": not readable: no registry can be trusted without it"));
+  }
   // Both may come later, with the network's own installation.
   for (const std::string& directory : config.network.bin_dirs) {
     report.lines.push_back(absl::StrCat(

@@ -19,6 +19,12 @@ absl::Status PullImage(const Backends& backends, const os::Call& call,
   const std::string& name = request.image().image();
   QUOLL_RETURN_IF_ERROR(
       RequireField(name, "image.image", "name the image to pull"));
+  // It would be read as the tag of a repository called "sha256".
+  if (image::IsDigest(name)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "image.image \"", name,
+        "\" is an image's id: a pull needs the name of a repository"));
+  }
   QUOLL_ASSIGN_OR_RETURN(const image::Reference reference,
                          image::ParseReference(name));
   QUOLL_ASSIGN_OR_RETURN(const image::Credentials credentials,

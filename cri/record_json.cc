@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cri/record_json.h"
 
-#include "absl/strings/string_view.h"
 #include "google/protobuf/util/json_util.h"
 
 #include "nlohmann/json.hpp"
@@ -36,6 +35,10 @@ nlohmann::json SpecJson(const absl::StatusOr<std::string>& spec) {
 
 std::string DumpJson(const nlohmann::json& json) {
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string Utf8(absl::string_view text) {
+  return nlohmann::json::parse(DumpJson(std::string(text))).get<std::string>();
 }
 
 }  // namespace quoll::cri

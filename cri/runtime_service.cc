@@ -22,7 +22,7 @@ using grpc::ServerWriter;
         response);                                                         \
   }
 
-// Methods that later versions build; `what` completes "has no ... yet".
+// Methods that later versions build; `what` completes "has no ...".
 #define QUOLL_LATER(Method, what)                                    \
   grpc::Status Method(ServerContext*, const criv1::Method##Request*, \
                       criv1::Method##Response*) override {           \
@@ -92,7 +92,7 @@ class RuntimeService final : public criv1::RuntimeService::Service {
         });
   }
 
-  QUOLL_LATER(Exec, "streaming server; use ExecSync")
+  QUOLL_LATER(Exec, "streaming server; ExecSync runs a command without one")
   QUOLL_LATER(Attach, "streaming server")
   QUOLL_LATER(PortForward, "streaming server")
   QUOLL_LATER(UpdateContainerResources, "resizing of containers")

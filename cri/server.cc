@@ -9,7 +9,12 @@
 #include <unistd.h>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
@@ -73,6 +78,19 @@ absl::Status RemoveStale(const std::string& path) {
   return absl::OkStatus();
 }
 
+// gRPC takes an address as a URI (RFC 3986) and decodes it again.
+std::string SocketUri(absl::string_view path) {
+  std::string uri = "unix://";
+  for (const char c : path) {
+    if (absl::ascii_isalnum(c) || absl::StrContains("/-._~", c)) {
+      uri += c;
+    } else {
+      absl::StrAppendFormat(&uri, "%%%02X", static_cast<unsigned char>(c));
+    }
+  }
+  return uri;
+}
+
 }  // namespace
 
 struct Server::Impl {
@@ -85,7 +103,12 @@ struct Server::Impl {
 
 Server::Server() : impl_(std::make_unique<Impl>()) {}
 
-Server::~Server() = default;
+Server::~Server() {
+  // gRPC's own destructor would wait for calls that run, however long.
+  if (impl_->server != nullptr) {
+    Shutdown(absl::Now());
+  }
+}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     const std::string& socket, const Backends& backends) {
@@ -108,8 +131,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   // SO_REUSEPORT means nothing to a unix socket.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   int listening = 0;
-  builder.AddListeningPort(absl::StrCat("unix://", socket),
-                           grpc::InsecureServerCredentials(), &listening);
+  builder.AddListeningPort(SocketUri(socket), grpc::InsecureServerCredentials(),
+                           &listening);
   builder.RegisterService(impl.runtime.get());
   builder.RegisterService(impl.images.get());
   builder.RegisterService(impl.operations.get());

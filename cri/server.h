@@ -12,7 +12,8 @@
 namespace quoll::cri {
 
 // The gRPC server: three services on one unix socket (mode 0660, root).
-// Destroying it without Shutdown() cuts the calls that run.
+// Destroying it without Shutdown() cancels the calls that run and waits for
+// their handlers.
 class Server {
  public:
   // `socket` is an absolute path in a directory that exists. A socket that a

@@ -5,6 +5,7 @@
 
 #include "absl/strings/string_view.h"
 
+#include "cri/record_json.h"
 #include "cri/rpcs.h"
 #include "nlohmann/json.hpp"
 
@@ -18,8 +19,17 @@ void AddCondition(absl::string_view type, const absl::Status& condition,
   out->set_status(condition.ok());
   if (!condition.ok()) {
     out->set_reason(std::string(reason));
-    out->set_message(std::string(condition.message()));
+    out->set_message(Utf8(condition.message()));
   }
+}
+
+// None of ours makes read-only mounts recursive or has user namespaces yet.
+// Said explicitly, so that the kubelet never has to guess.
+void AddHandler(const std::string& name, criv1::StatusResponse* response) {
+  criv1::RuntimeHandler* handler = response->add_runtime_handlers();
+  handler->set_name(name);
+  handler->mutable_features()->set_recursive_read_only_mounts(false);
+  handler->mutable_features()->set_user_namespaces(false);
 }
 
 // Every value of the map is a JSON text: crictl prints it as such.
@@ -27,12 +37,10 @@ void AddInfo(const Backends& backends, criv1::StatusResponse* response) {
   const DaemonFacts& facts = backends.facts;
   auto& info = *response->mutable_info();
   info["config"] = facts.config_json;
-  const nlohmann::json daemon = {{"version", facts.version},
-                                 {"defaultHandler", facts.default_handler},
-                                 {"handlers", facts.handlers},
-                                 {"podCIDR", backends.settings.pod_cidr()}};
-  info["daemon"] =
-      daemon.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  info["daemon"] = DumpJson({{"version", facts.version},
+                             {"defaultHandler", facts.default_handler},
+                             {"handlers", facts.handlers},
+                             {"podCIDR", backends.settings.pod_cidr()}});
 }
 
 }  // namespace
@@ -46,11 +54,9 @@ absl::Status Status(const Backends& backends, const os::Call& /*call*/,
                "NetworkPluginNotReady", response);
   const DaemonFacts& facts = backends.facts;
   // The kubelet reads the entry without a name as the default handler.
-  // None has the features that a handler can have, recursive read-only mounts
-  // and user namespaces, so the kubelet does not ask for them.
-  response->add_runtime_handlers();
+  AddHandler("", response);
   for (const auto& [name, program] : facts.handlers) {
-    response->add_runtime_handlers()->set_name(name);
+    AddHandler(name, response);
   }
   criv1::RuntimeFeatures* features = response->mutable_features();
   features->set_supplemental_groups_policy(true);

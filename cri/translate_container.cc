@@ -21,13 +21,15 @@ namespace criv1 = ::runtime::v1;
 
 constexpr absl::string_view kSecurity = "config.linux.security_context";
 
-bool HasNul(absl::string_view text) {
-  return absl::StrContains(text, '\0');
-}
+// The two enums have the same values (state.proto says so).
+static_assert(static_cast<int>(criv1::PROPAGATION_HOST_TO_CONTAINER) ==
+              static_cast<int>(state::v1::MountRequest::HOST_TO_CONTAINER));
+static_assert(static_cast<int>(criv1::PROPAGATION_BIDIRECTIONAL) ==
+              static_cast<int>(state::v1::MountRequest::BIDIRECTIONAL));
 
 absl::Status RequireAbsolute(absl::string_view path, absl::string_view field) {
-  if (absl::StartsWith(path, "/") && !HasNul(path)) {
-    return absl::OkStatus();
+  if (absl::StartsWith(path, "/")) {
+    return RefuseNul(path, field);
   }
   return absl::InvalidArgumentError(
       absl::StrCat(field, " \"", path, "\" must be an absolute path"));
@@ -113,17 +115,14 @@ absl::Status AddEnv(const criv1::KeyValue& in, int index,
                     runtime::ContainerSpec& spec) {
   // execve(2) takes "NAME=value" up to the first zero byte. The value is not
   // repeated in the error: it may be a secret.
-  if (in.key().empty() || absl::StrContains(in.key(), '=') ||
-      HasNul(in.key())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("config.envs[", index, "].key \"", in.key(),
-                     "\" must be a name without '='"));
+  const std::string field = absl::StrCat("config.envs[", index, "]");
+  if (in.key().empty() || absl::StrContains(in.key(), '=')) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        field, ".key \"", in.key(), "\" must be a name without '='"));
   }
-  if (HasNul(in.value())) {
-    return absl::InvalidArgumentError(absl::StrCat("config.envs[", index,
-                                                   "].value of ", in.key(),
-                                                   " contains a zero byte"));
-  }
+  QUOLL_RETURN_IF_ERROR(RefuseNul(in.key(), field + ".key"));
+  QUOLL_RETURN_IF_ERROR(
+      RefuseNul(in.value(), absl::StrCat(field, ".value of ", in.key())));
   state::v1::EnvVar* out = spec.add_env();
   out->set_name(in.key());
   out->set_value(in.value());
@@ -168,6 +167,13 @@ absl::Status AddUser(const criv1::LinuxContainerSecurityContext& in,
   for (const int64_t group : in.supplemental_groups()) {
     QUOLL_RETURN_IF_ERROR(CheckId(group, "supplemental_groups"));
     user.add_supplemental_groups(group);
+  }
+  if (!criv1::SupplementalGroupsPolicy_IsValid(
+          in.supplemental_groups_policy())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kSecurity, ".supplemental_groups_policy: ",
+                     static_cast<int>(in.supplemental_groups_policy()),
+                     " is none of Merge and Strict"));
   }
   user.set_strict_supplemental_groups(in.supplemental_groups_policy() ==
                                       criv1::Strict);
@@ -227,7 +233,7 @@ absl::Status AddSecurity(const criv1::LinuxContainerSecurityContext& in,
   const bool asks_for_user = in.has_run_as_user() || in.has_run_as_group() ||
                              !in.run_as_username().empty() ||
                              in.supplemental_groups_size() > 0 ||
-                             in.supplemental_groups_policy() == criv1::Strict;
+                             in.supplemental_groups_policy() != criv1::Merge;
   if (asks_for_user) {
     QUOLL_RETURN_IF_ERROR(AddUser(in, security));
   }
@@ -236,13 +242,14 @@ absl::Status AddSecurity(const criv1::LinuxContainerSecurityContext& in,
 
 absl::Status CheckLogPath(const std::string& path) {
   const std::vector<absl::string_view> parts = absl::StrSplit(path, '/');
-  if (std::find(parts.begin(), parts.end(), "..") == parts.end() &&
-      !HasNul(path)) {
-    return absl::OkStatus();
+  if (!absl::StartsWith(path, "/") &&
+      std::find(parts.begin(), parts.end(), "..") == parts.end()) {
+    return RefuseNul(path, "config.log_path");
   }
   return absl::InvalidArgumentError(
       absl::StrCat("config.log_path \"", path,
-                   "\" must stay inside the sandbox's log_directory"));
+                   "\" must be a relative path that stays inside the sandbox's "
+                   "log_directory"));
 }
 
 }  // namespace
@@ -268,8 +275,14 @@ absl::StatusOr<runtime::ContainerSpec> ToContainerSpec(
   spec.set_user_image(config.image().user_specified_image().empty()
                           ? config.image().image()
                           : config.image().user_specified_image());
-  *spec.mutable_command() = config.command();
-  *spec.mutable_args() = config.args();
+  for (const std::string& word : config.command()) {
+    QUOLL_RETURN_IF_ERROR(RefuseNul(word, "config.command"));
+    spec.add_command(word);
+  }
+  for (const std::string& word : config.args()) {
+    QUOLL_RETURN_IF_ERROR(RefuseNul(word, "config.args"));
+    spec.add_args(word);
+  }
   if (!config.working_dir().empty()) {
     QUOLL_RETURN_IF_ERROR(
         RequireAbsolute(config.working_dir(), "config.working_dir"));

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
@@ -192,6 +193,14 @@ absl::StatusOr<state::v1::SecurityProfile> ToProfile(
         "localhost/PROFILE"));
   }
   return out;
+}
+
+absl::Status RefuseNul(absl::string_view value, absl::string_view field) {
+  if (!absl::StrContains(value, '\0')) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, " contains a zero byte: leave it out"));
 }
 
 absl::Status RequireField(absl::string_view value, absl::string_view field,

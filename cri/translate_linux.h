@@ -39,6 +39,10 @@ absl::StatusOr<state::v1::SecurityProfile> ToProfile(
 absl::StatusOr<state::v1::SecurityProfile> ToProfile(
     absl::string_view deprecated, absl::string_view field);
 
+// What the kernel and C programs read ends at the first zero byte: a text with
+// one would be used as something else than what it says.
+absl::Status RefuseNul(absl::string_view value, absl::string_view field);
+
 // InvalidArgument "FIELD is empty: WHY".
 absl::Status RequireField(absl::string_view value, absl::string_view field,
                           absl::string_view why);

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cri/translate_sandbox.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -16,6 +20,12 @@ namespace quoll::cri {
 namespace {
 
 namespace criv1 = ::runtime::v1;
+
+// The two enums have the same values (state.proto says so).
+static_assert(static_cast<int>(criv1::UDP) ==
+              static_cast<int>(state::v1::PortMapping::UDP));
+static_assert(static_cast<int>(criv1::SCTP) ==
+              static_cast<int>(state::v1::PortMapping::SCTP));
 
 // Linux's limit is sethostname(2)'s __NEW_UTS_LEN.
 constexpr size_t kMaxHostname = 64;
@@ -35,16 +45,14 @@ absl::Status CheckHandler(const std::string& handler,
   if (handler.empty() || facts.handlers.contains(handler)) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("runtime_handler \"", handler,
-                   "\" is not configured on this node; it "
-                   "has ",
-                   absl::StrJoin(facts.handlers, ", ",
-                                 [](std::string* out, const auto& entry) {
-                                   absl::StrAppend(out, entry.first);
-                                 }),
-                   ". Add [runtimes.", handler,
-                   "] to quoll.toml or change the pod's RuntimeClass"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "runtime_handler \"", handler, "\" is not offered by this node; it has ",
+      absl::StrJoin(facts.handlers, ", ",
+                    [](std::string* out, const auto& entry) {
+                      absl::StrAppend(out, entry.first);
+                    }),
+      ". Change the pod's RuntimeClass, or write [runtimes.", handler,
+      "] with an installed program into quoll.toml"));
 }
 
 absl::Status CheckCgroupParent(const std::string& parent) {
@@ -80,6 +88,14 @@ absl::Status AddPort(const criv1::PortMapping& in, int index,
     return absl::InvalidArgumentError(
         absl::StrCat(field, ".protocol: ", static_cast<int>(in.protocol()),
                      " is none of TCP, UDP and SCTP"));
+  }
+  in6_addr address{};
+  if (!in.host_ip().empty() &&
+      inet_pton(AF_INET, in.host_ip().c_str(), &address) != 1 &&
+      inet_pton(AF_INET6, in.host_ip().c_str(), &address) != 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        field, ".host_ip \"", in.host_ip(),
+        "\" is no IP address; leave it out for all of the node's"));
   }
   state::v1::PortMapping* out = spec.add_port_mappings();
   out->set_protocol(
@@ -134,6 +150,8 @@ absl::StatusOr<runtime::SandboxSpec> ToSandboxSpec(
         absl::StrCat("config.log_directory \"", config.log_directory(),
                      "\" must be an absolute path, or empty for no logs"));
   }
+  QUOLL_RETURN_IF_ERROR(
+      RefuseNul(config.log_directory(), "config.log_directory"));
   runtime::SandboxSpec spec;
   spec.set_name(config.metadata().name());
   spec.set_uid(config.metadata().uid());

@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 
+#include "cri/record_json.h"
 #include "cri/signals.h"
 #include "cri/translate_linux.h"
 
@@ -135,7 +136,7 @@ void ToContainerStatus(const runtime::ContainerRecord& record,
   out->set_image_ref(spec.image_ref());
   out->set_image_id(spec.image_id());
   out->set_reason(record.reason());
-  out->set_message(record.message());
+  out->set_message(Utf8(record.message()));
   *out->mutable_labels() = spec.labels();
   *out->mutable_annotations() = spec.annotations();
   for (const state::v1::MountRequest& mount : spec.mounts()) {
