@@ -9,12 +9,14 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "cri/config_schema.h"
 #include "os/files.h"
 #include "tests/support/status_matchers.h"
 
 namespace quoll::cri {
 namespace {
 
+using ::quoll::testing::IsOk;
 using ::quoll::testing::IsOkAndHolds;
 using ::quoll::testing::StatusIs;
 using ::testing::AllOf;
@@ -62,10 +64,15 @@ TEST(ConfigTest, PackagedFileIsTheCommentedDumpOfTheDefaults) {
 }
 
 TEST(ConfigTest, PackagedFileWithoutItsMarksIsTheDefaultsToo) {
-  std::string text = DumpConfig({}, DumpStyle::kCommentedOut);
+  const auto packaged = os::ReadFile(QUOLL_PACKAGED_CONFIG);
+  ASSERT_THAT(packaged, IsOk());
   // A key's mark has no blank behind it; a comment's has. (The longest of the
   // patterns that match is taken.)
-  text = absl::StrReplaceAll(text, {{"\n# ", "\n# "}, {"\n#", "\n"}});
+  const std::string text =
+      absl::StrReplaceAll(*packaged, {{"\n# ", "\n# "}, {"\n#", "\n"}});
+  for (const ConfigKey& key : ConfigKeys()) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("\n", key.name, " = ")));
+  }
   EXPECT_THAT(ParseConfig(text, "packaged"), IsOkAndHolds(Config()));
 }
 
@@ -73,7 +80,7 @@ TEST(ConfigTest, HandlersInTheFileReplaceTheDefaultOnes) {
   const auto config = ParseConfig(
       "[runtimes.runc]\nprogram = \"/opt/runc\"\nargs = [\"--debug\"]\n",
       "quoll.toml");
-  ASSERT_THAT(config, ::quoll::testing::IsOk());
+  ASSERT_THAT(config, IsOk());
   EXPECT_EQ(config->runtimes.size(), 1u);
   EXPECT_THAT(config->runtimes.at("runc").args, ElementsAre("--debug"));
 }
@@ -87,7 +94,7 @@ TEST(ConfigTest, SizesAreTakenInBytesAndInUnits) {
         {"\"8192\"", 8192}}) {
     const auto config =
         ParseConfig(absl::StrCat("[runtime]\nshm_size = ", text, "\n"), "f");
-    ASSERT_THAT(config, ::quoll::testing::IsOk()) << text;
+    ASSERT_THAT(config, IsOk()) << text;
     EXPECT_EQ(config->runtime.shm_size.bytes, bytes) << text;
   }
 }
@@ -131,6 +138,9 @@ TEST(ConfigTest, ErrorsSayWhereAndWhat) {
        "2:11: runtimes.runc.program: \"bin/runc\" must be an absolute"},
       {"[image]\nparallel_layers = 0\n", "2:19: image.parallel_layers: 0 must"},
       {"[image]\nplain_http = [\"http://x\"]\n", "2:14: image.plain_http:"},
+      {"[image]\npinned = [\"Nginx\"]\n", "2:10: image.pinned:"},
+      {"[image]\npinned = [\"a@sha256:" + std::string(64, 'a') + "\"]\n",
+       "2:10: image.pinned: \"a@sha256:"},
       {"[image\n", "1:7: "},
       {"a = 1\na = 2\n", "2:5: "},
   };
