@@ -27,6 +27,7 @@ namespace quoll::cri {
 namespace {
 
 constexpr char kDefaultConfig[] = "/etc/quoll/quoll.toml";
+constexpr int kUsageError = 2;
 // systemd sends KILL after 90 s; what a call has begun by then is finished by
 // the next start.
 constexpr absl::Duration kShutdownGrace = absl::Seconds(20);
@@ -150,7 +151,11 @@ int Main(int argc, char** argv) {
   CLI::App* check = config->add_subcommand(
       "check", "validate a configuration and run its programs' --version");
   check->add_option("FILE", line.check_file, "instead of --config");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& end) {  // also how --help and --version end
+    return app.exit(end) == 0 ? 0 : kUsageError;
+  }
 
   if (dump->parsed() && line.dump_default) {
     fputs(DumpConfig({}, DumpStyle::kCommentedOut).c_str(), stdout);
