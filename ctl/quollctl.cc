@@ -4,7 +4,10 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -98,7 +101,11 @@ int Quollctl(int argc, const char* const* argv) {
     PrintError(UsageError("a command is missing: see quollctl --help"));
     return kExitUsage;
   }
-  Client client(globals.socket);
+  // Logs of pods are kept beside it, and the daemon takes absolute paths only.
+  std::error_code ignored;  // then it stays as it was given
+  const std::filesystem::path socket =
+      std::filesystem::absolute(globals.socket, ignored);
+  Client client(ignored ? globals.socket : socket.string());
   Context context{.client = client,
                   .json = globals.output == "json",
                   .words = std::move(words)};
