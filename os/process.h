@@ -101,6 +101,9 @@ struct CommandRequest {
   // After the child's exit, how long output of grandchildren that hold the
   // pipes is waited for.
   absl::Duration drain = absl::Milliseconds(200);
+  // Not owned. Once it is readable (an eventfd that somebody wrote to), the
+  // command is ended as at the deadline, and the result is Cancelled.
+  int cancel_fd = -1;
 };
 
 // Runs a program to its end. It gets its own session; at the deadline the whole

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -293,6 +294,16 @@ TEST(RunCommandTest, KillsTheWholeGroupAtTheDeadline) {
   ASSERT_EQ(fcntl(reader.get(), F_SETFL, 0), 0);
   char byte;
   EXPECT_EQ(read(reader.get(), &byte, 1), 0);
+}
+
+TEST(RunCommandTest, EndsWhenItIsCancelled) {
+  const UniqueFd cancel(eventfd(0, EFD_CLOEXEC));
+  ASSERT_TRUE(cancel.valid());
+  CommandRequest request = ShellCommand("exec sleep 1000");
+  request.cancel_fd = cancel.get();
+  std::thread canceller([&] { EXPECT_EQ(eventfd_write(cancel.get(), 1), 0); });
+  EXPECT_THAT(RunCommand(request), StatusIs(absl::StatusCode::kCancelled));
+  canceller.join();
 }
 
 TEST(RunCommandTest, KillsAChildThatWritesWithoutEnd) {

@@ -154,6 +154,9 @@ class Run {
       if (!in_time.ok()) {
         return Abandon(in_time.status());
       }
+      if (cancelled_ && !ended) {
+        return Abandon(absl::CancelledError("cancelled, killed"));
+      }
       if (!*in_time && !ended) {
         return Abandon(absl::DeadlineExceededError(
             "not finished at its deadline, killed"));
@@ -180,15 +183,18 @@ class Run {
   // Waits for one event and handles it. False when `until` has passed.
   absl::StatusOr<bool> Turn(absl::Time until, bool ended) {
     // poll(2) skips negative descriptors.
-    std::array<pollfd, 3> events = {{{out_.fd(), POLLIN, 0},
-                                     {err_.fd(), POLLIN, 0},
-                                     {ended ? -1 : child_.fd(), POLLIN, 0}}};
+    std::array<pollfd, 4> events = {
+        {{out_.fd(), POLLIN, 0},
+         {err_.fd(), POLLIN, 0},
+         {ended ? -1 : child_.fd(), POLLIN, 0},
+         {ended ? -1 : request_.cancel_fd, POLLIN, 0}}};
     const int n = ::poll(events.data(), events.size(), PollTimeoutMs(until));
     if (n < 0 && errno != EINTR) {
       return absl::ErrnoToStatus(errno, "poll");
     }
     if (n > 0) {
       ReadBoth();
+      cancelled_ = events[3].revents != 0;
     }
     return n > 0 || absl::Now() < until;
   }
@@ -230,6 +236,7 @@ class Run {
   Capture out_;
   Capture err_;
   Pidfd child_;
+  bool cancelled_ = false;
 };
 
 }  // namespace
