@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/network/cni_plugin_runner.h"
 
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,7 +37,14 @@ std::string Describe(const os::ExitStatus& exit) {
 }  // namespace
 
 CniPluginRunner::CniPluginRunner(Options options)
-    : options_(std::move(options)) {}
+    : options_(std::move(options)), stop_(eventfd(0, EFD_CLOEXEC)) {}
+
+void CniPluginRunner::Stop() {
+  absl::MutexLock lock(&mu_);
+  stopped_ = true;
+  // Cannot block nor fail: the counter goes from 0 to 1, if it is there at all.
+  (void)eventfd_write(stop_.get(), 1);
+}
 
 absl::StatusOr<std::string> CniPluginRunner::Find(
     absl::string_view type) const {
@@ -70,6 +78,7 @@ absl::StatusOr<std::string> CniPluginRunner::Execute(
   request.input = invocation.config;
   request.max_output_bytes = kMaxOutputBytes;
   request.deadline = deadline;
+  request.cancel_fd = stop_.get();
   QUOLL_ASSIGN_OR_RETURN(os::CommandResult result, os::RunCommand(request));
   // The limit holds for each stream; only a cut result is of no use.
   if (result.truncated && result.out.size() >= kMaxOutputBytes) {
@@ -98,13 +107,17 @@ absl::StatusOr<std::string> CniPluginRunner::Run(absl::string_view type,
   }
   {
     auto free_slot = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-      return running_ < options_.max_running;
+      return stopped_ || running_ < options_.max_running;
     };
     absl::MutexLock lock(&mu_);
     if (!mu_.AwaitWithDeadline(absl::Condition(&free_slot), deadline)) {
       return absl::DeadlineExceededError(
           absl::StrCat(subject, ": ", options_.max_running,
                        " plugins run already and none has ended in time"));
+    }
+    if (stopped_) {
+      return absl::CancelledError(
+          absl::StrCat(subject, ": the daemon is stopping"));
     }
     ++running_;
   }

@@ -11,6 +11,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
+#include "os/unique_fd.h"
+
 namespace quoll::runtime {
 
 // Runs CNI plugins (CNI spec, section 2): finds the program, hands it its
@@ -36,9 +38,15 @@ class CniPluginRunner {
 
   explicit CniPluginRunner(Options options);
 
+  // From here on Run() answers Cancelled, and plugins that run are killed: what
+  // they did is in the journal and is undone after the next start. Without an
+  // eventfd (no descriptors left) the running ones go on to their deadline.
+  void Stop();
+
   // What the plugin printed, which nobody has looked at yet. FailedPrecondition
   // when the plugin is not installed or failed, Unavailable when it says that a
-  // retry may help, DeadlineExceeded when it was killed or found no free slot.
+  // retry may help, DeadlineExceeded when it was killed or found no free slot,
+  // Cancelled after Stop().
   // Every message begins with the command and the plugin.
   absl::StatusOr<std::string> Run(absl::string_view type,
                                   const Invocation& invocation,
@@ -51,8 +59,10 @@ class CniPluginRunner {
                                       absl::Time deadline) const;
 
   const Options options_;
+  const os::UniqueFd stop_;  // an eventfd; readable once stopped
   absl::Mutex mu_;
   int running_ ABSL_GUARDED_BY(mu_) = 0;
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace quoll::runtime

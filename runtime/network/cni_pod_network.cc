@@ -36,7 +36,9 @@ CniPodNetwork::CniPodNetwork(Options options, os::RecordDb& db)
       chain_(plugins_),
       journal_(db) {}
 
-CniPodNetwork::~CniPodNetwork() = default;
+CniPodNetwork::~CniPodNetwork() {
+  plugins_.Stop();  // or a DEL that hangs would hold up the daemon's end
+}
 
 absl::StatusOr<std::unique_ptr<CniPodNetwork>> CniPodNetwork::Create(
     Options options, os::RecordDb& db, os::EventLoop& loop) {

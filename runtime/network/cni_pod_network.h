@@ -48,7 +48,7 @@ class CniPodNetwork : public PodNetwork {
   // Owed DELs start with Recover(), not before.
   static absl::StatusOr<std::unique_ptr<CniPodNetwork>> Create(
       Options options, os::RecordDb& db, os::EventLoop& loop);
-  // Waits for attempts that run. What is owed stays owed.
+  // Ends plugins that run. What is owed stays owed.
   ~CniPodNetwork() override;
 
   absl::Status Ready() const override;

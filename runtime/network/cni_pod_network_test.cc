@@ -354,6 +354,20 @@ TEST(CniPodNetworkTest, HangingDelAfterAHangingAddIsOwed) {
   EXPECT_EQ(node.Records(), 0u);
 }
 
+TEST(CniPodNetworkTest, EndsAtOnceWhileADeleteHangs) {
+  Node node;
+  node.options().retry_timeout = absl::InfiniteDuration();
+  node.Restart();
+  ASSERT_THAT(node.network().Attach(MakeRequest("pod-7"), Soon()), IsOk());
+  node.plugins().Hang("DEL.first");
+  EXPECT_THAT(node.network().Recover({}), IsOk());
+  while (node.plugins().HungPids("DEL.first").empty()) {
+    std::this_thread::yield();
+  }
+  node.Restart();  // would not return
+  EXPECT_EQ(node.Records(), 1u);
+}
+
 TEST(CniPodNetworkTest, GarbageForAResultIsAnErrorAndUndone) {
   Node node;
   node.plugins().Say("ADD.second", "Segmentation fault\x01");
