@@ -35,8 +35,12 @@ absl::Status StopSandbox(Engine& engine, const std::string& id);
 absl::Status StopSandboxLocked(Engine& engine, SandboxRecord record);
 // Network, pause process, mounts, namespaces, cgroup; repeatable. The pod's
 // files stay. A failed CNI DEL is owed by PodNetwork, which repeats it, and is
-// not an error: DEL needs no namespace, so nothing is kept for it.
+// not an error; the namespaces then stay until it has succeeded.
 absl::Status ReleaseSandbox(Engine& engine, const SandboxRecord& record);
+// Unpins, in the background when a DEL is owed: plugins work in the network
+// namespace, and leave rules of the node behind when they do not find it (the
+// bridge plugin's masquerading, for one).
+absl::Status UnpinNamespaces(Engine& engine, const std::string& id);
 
 // runtime/remove_sandbox.cc
 absl::Status RemoveSandbox(Engine& engine, const std::string& id);

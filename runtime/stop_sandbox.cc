@@ -104,6 +104,20 @@ absl::Status RemoveCgroupParent(Engine& engine, const SandboxRecord& record) {
 
 }  // namespace
 
+absl::Status UnpinNamespaces(Engine& engine, const std::string& id) {
+  const auto unpin = [&engine, id] {
+    return engine.parts.network.OwesDetach(id)
+               ? absl::UnavailableError("its network is not detached yet")
+               : engine.parts.host.Unpin(engine.options.paths.Namespaces(id),
+                                         absl::Now() + kNamespaceTimeout);
+  };
+  if (!engine.parts.network.OwesDetach(id)) {
+    return unpin();
+  }
+  engine.Finish(absl::StrCat("sandbox ", id, ": unpin its namespaces"), unpin);
+  return absl::OkStatus();
+}
+
 absl::Status ReleaseSandbox(Engine& engine, const SandboxRecord& record) {
   const SandboxSpec& spec = record.spec();
   const Paths& paths = engine.options.paths;
@@ -124,8 +138,7 @@ absl::Status ReleaseSandbox(Engine& engine, const SandboxRecord& record) {
                                      absl::Now() + kMountTimeout),
         "unmount /dev/shm"));
   }
-  collect(os::Annotate(engine.parts.host.Unpin(paths.Namespaces(record.id()),
-                                               absl::Now() + kNamespaceTimeout),
+  collect(os::Annotate(UnpinNamespaces(engine, record.id()),
                        "unpin its namespaces"));
   collect(RemoveCgroupParent(engine, record));
   return first;

@@ -16,11 +16,12 @@ namespace {
 
 constexpr size_t kIdDigits = 64;
 
-// Every name in `directory` that is an id of ours and in no record. Records are
-// written before directories, so what is made right now is never in it.
+// Every name in `directory` that is an id of ours and needed by no record.
+// Records are written before directories, so what is made right now is never
+// among them.
 void ForEachOrphan(
     const std::string& directory,
-    const std::function<bool(const std::string& id)>& is_known,
+    const std::function<bool(const std::string& id)>& is_needed,
     const std::function<absl::Status(const std::string& id)>& remove) {
   const auto names = os::ListDirectory(directory);
   if (!names.ok()) {
@@ -31,13 +32,13 @@ void ForEachOrphan(
     return;
   }
   for (const std::string& name : *names) {
-    if (name.size() != kIdDigits || !os::IsHexId(name) || is_known(name)) {
+    if (name.size() != kIdDigits || !os::IsHexId(name) || is_needed(name)) {
       continue;
     }
     if (const absl::Status removed = remove(name); removed.ok()) {
-      spdlog::info("removed {}/{}, which no record knows", directory, name);
+      spdlog::info("cleaned up {}/{}, which no record needs", directory, name);
     } else {
-      spdlog::warn("{}/{} belongs to no record: {}", directory, name,
+      spdlog::warn("{}/{} is needed by no record: {}", directory, name,
                    removed.ToString());
     }
   }
@@ -86,11 +87,15 @@ void SweepOrphans(Engine& engine) {
             paths.Shm(id), /*lazy=*/true, absl::Now() + kMountTimeout));
         return os::RemoveTree(paths.SandboxRun(id));
       });
-  ForEachOrphan(paths.AllNamespaces(), sandbox_known,
-                [&](const std::string& id) {
-                  return engine.parts.host.Unpin(
-                      paths.Namespaces(id), absl::Now() + kNamespaceTimeout);
-                });
+  // Of those that no record knows, and of stopped sandboxes: they had a DEL to
+  // wait for when the last daemon ended.
+  const auto needs_namespaces = [&engine](const std::string& id) {
+    const Table::SandboxPtr sandbox = engine.table.Sandbox(id);
+    return sandbox != nullptr && sandbox->phase() != state::v1::SANDBOX_STOPPED;
+  };
+  ForEachOrphan(
+      paths.AllNamespaces(), needs_namespaces,
+      [&](const std::string& id) { return UnpinNamespaces(engine, id); });
 }
 
 }  // namespace quoll::runtime
