@@ -284,7 +284,9 @@ ImageService::FsUsage LocalImageService::Usage() const {
 
 absl::StatusOr<std::set<std::string>> LocalImageService::DiffIdsInUse() const {
   std::set<std::string> diff_ids;
-  for (const std::string& directory : layers_in_use_()) {
+  QUOLL_ASSIGN_OR_RETURN(const std::set<std::string> directories,
+                         layers_in_use_());
+  for (const std::string& directory : directories) {
     std::string diff_id = DiffIdOfDirectory(layers_, directory);
     if (diff_id.empty()) {
       return absl::InternalError(

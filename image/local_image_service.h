@@ -43,8 +43,9 @@ class LocalImageService : public ImageService {
     SourceFactory open_source;
   };
   // Layer directories (LayerStore::Directory) that containers stand on. Layers
-  // are removed on its word: from Recover() on it must know every container.
-  using LayersInUse = std::function<std::set<std::string>()>;
+  // are removed on its word: from Recover() on it must know every container, or
+  // say by an error that it does not; no layer is removed then.
+  using LayersInUse = std::function<absl::StatusOr<std::set<std::string>>()>;
 
   // `layers` and `db` must outlive the service; no I/O.
   LocalImageService(Options options, LayerStore& layers, os::RecordDb& db,

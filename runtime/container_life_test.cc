@@ -18,6 +18,7 @@ namespace quoll::runtime {
 namespace {
 
 using ::quoll::testing::IsOk;
+using ::quoll::testing::IsOkAndHolds;
 using ::quoll::testing::StatusIs;
 using ::testing::Contains;
 using ::testing::ElementsAre;
@@ -58,7 +59,8 @@ TEST(ContainerLifeTest, FromCreateToRemove) {
   EXPECT_EQ(record->cgroups_path(), "/quoll/" + pod + "/" + id);
   EXPECT_EQ(record->stop_signal(), SIGTERM);
   EXPECT_EQ(record->runtime_name(), "runc");
-  EXPECT_THAT(node.runtime().LayersInUse(), ElementsAre("/layers/base"));
+  EXPECT_THAT(node.runtime().LayersInUse(),
+              IsOkAndHolds(ElementsAre("/layers/base")));
   EXPECT_THAT(*node.containers().OciSpec(id), HasSubstr("/bin/nginx"));
 
   EXPECT_THAT(node.containers().Start(id, {}), IsOk());

@@ -56,6 +56,9 @@ struct Engine {
   const RuntimeOptions options;
   const RuntimeParts parts;
   Table table;
+  // Of records that cannot be read; written by recovery only, before others
+  // look.
+  std::vector<std::string> unreadable;
   os::KeyedMutex locks;
 
   // Exits of containers; they wait for operation locks, and no operation that

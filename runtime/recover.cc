@@ -81,6 +81,7 @@ class Recovery {
           "it is touched",
           id);
     }
+    engine_.unreadable = loaded.unreadable;
     RecoverExtensions(loaded);
     QUOLL_RETURN_IF_ERROR(LoadSandboxes(loaded));
     for (const ContainerRecord& record : loaded.containers) {

@@ -13,6 +13,7 @@ namespace quoll::runtime {
 namespace {
 
 using ::quoll::testing::IsOk;
+using ::quoll::testing::StatusIs;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
@@ -121,6 +122,8 @@ TEST(RecoverTest, NothingIsSweptOnDoubt) {
   ASSERT_THAT(node.Restart(), IsOk());
   ASSERT_THAT(node.Restart(), IsOk());  // waits for what the first one began
   EXPECT_TRUE(os::Exists(orphan));
+  EXPECT_THAT(node.runtime().LayersInUse(),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
   node.records.SetUnreadable({});
   ASSERT_THAT(node.Restart(), IsOk());
   EXPECT_TRUE(TestNode::Eventually([&] { return !os::Exists(orphan); }));

@@ -232,7 +232,13 @@ ContainerService& Runtime::containers() {
   return impl_->containers;
 }
 
-std::set<std::string> Runtime::LayersInUse() const {
+absl::StatusOr<std::set<std::string>> Runtime::LayersInUse() const {
+  if (!impl_->engine.unreadable.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the record of ", impl_->engine.unreadable.front(),
+        " cannot be read, so what it stands on is not known; remove it from "
+        "the table set_aside of quoll.db once nothing of it is needed"));
+  }
   std::set<std::string> layers;
   for (const Table::ContainerPtr& record : impl_->engine.table.Containers()) {
     const auto& dirs = record->spec().rootfs().layer_dirs();

@@ -69,8 +69,9 @@ class Runtime {
   SandboxService& sandboxes();
   ContainerService& containers();
 
-  // Layer directories that recorded containers stand on.
-  std::set<std::string> LayersInUse() const;
+  // Layer directories that recorded containers stand on. FailedPrecondition
+  // while there is a record that cannot be read: it may stand on any.
+  absl::StatusOr<std::set<std::string>> LayersInUse() const;
 
  private:
   struct Impl;
