@@ -275,8 +275,9 @@ absl::StatusOr<CgroupTree> CgroupTree::Detect(
     }
   }
   // A hybrid host has v2 beside v1, with no controller that containers need;
-  // OCI runtimes take it for v1, so it is left alone. A v2 host may have some
-  // v1 hierarchy mounted for old images (name=systemd): still v2.
+  // OCI runtimes take it for v1, but make their cgroups there too, so it is one
+  // more hierarchy to be made, killed in and cleaned up. A v2 host may have
+  // some v1 hierarchy mounted for old images (name=systemd): still v2.
   const bool v1_has_controllers =
       absl::c_any_of(tree.hierarchies_, [](const Hierarchy& h) {
         return !absl::StartsWith(h.controllers.front(), "name=");
@@ -284,6 +285,8 @@ absl::StatusOr<CgroupTree> CgroupTree::Detect(
   if (v2_is_the_root || (!v2.mount_point.empty() && !v1_has_controllers)) {
     tree.v2_ = true;
     tree.hierarchies_ = {std::move(v2)};
+  } else if (!v2.mount_point.empty()) {
+    tree.hierarchies_.push_back(std::move(v2));
   }
   if (tree.hierarchies_.empty()) {
     return absl::FailedPreconditionError(

@@ -48,7 +48,7 @@ class CgroupTree {
     // up below the mount point, as OCI runtimes do, so it is then one below
     // the container's own cgroup.
     std::string root;
-    std::vector<std::string> controllers;  // {"freezer"}; {} on v2
+    std::vector<std::string> controllers;  // {"freezer"}; {} of v2
   };
 
   // One round of SIGKILL to everything in it.

@@ -62,7 +62,8 @@ TEST_F(CgroupTreeTest, TellsTheLayoutsApart) {
       CgroupTree::Detect(Line("/", "/other", "cgroup2", "rw"))->is_v2());
   EXPECT_FALSE(CgroupTree::Detect(hybrid)->is_v2());
   EXPECT_THAT(CgroupTree::Detect(hybrid)->ProcsFiles("/a"),
-              ElementsAre("/sys/fs/cgroup/memory/a/cgroup.procs"));
+              ElementsAre("/sys/fs/cgroup/memory/a/cgroup.procs",
+                          "/sys/fs/cgroup/unified/a/cgroup.procs"));
   EXPECT_THAT(CgroupTree::Detect(Line("/", "/", "ext4", "rw") + "garbage\n"),
               StatusIs(absl::StatusCode::kFailedPrecondition));
 }

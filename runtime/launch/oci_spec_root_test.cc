@@ -114,7 +114,8 @@ class OciSpecRootTest : public ::testing::TestWithParam<const char*> {
     std::ofstream(dir_ / "bundle/config.json") << spec.value_or("");
     // crun refuses the hybrid cgroup layout, which it tells by this mount.
     const std::string command =
-        absl::StrCat("umount /sys/fs/cgroup/unified 2>/dev/null; exec ",
+        absl::StrCat("umount /sys/fs/cgroup/unified 2>/dev/null && ",
+                     "mount -t tmpfs tmpfs /sys/fs/cgroup/unified; exec ",
                      GetParam(), " --root ", dir_ / "state", " run --bundle ",
                      dir_ / "bundle", " ", "quoll-test-", id_, " 2>&1");
     const auto result =

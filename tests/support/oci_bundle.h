@@ -30,6 +30,8 @@ inline void HideHybridCgroup() {
   ASSERT_EQ(unshare(CLONE_NEWNS), 0);
   ASSERT_EQ(mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
   ASSERT_EQ(umount2(kUnified, MNT_DETACH), 0);
+  // crun makes its directories there all the same; not in the machine's tmpfs.
+  ASSERT_EQ(mount("tmpfs", kUnified, "tmpfs", 0, nullptr), 0);
 }
 
 // DIR/bin with busybox under the names of `applets`.
