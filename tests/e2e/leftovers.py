@@ -56,12 +56,17 @@ def rules():
 
 
 def cgroups():
+    """Of every hierarchy: what is ours by name."""
     found = []
-    for base, directories, _ in os.walk("/sys/fs/cgroup"):
-        for name in directories:
-            path = os.path.join(base, name)
-            if CGROUP in path or re.search(r"/quoll(/|$)", path):
-                found.append(path)
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        before, after = line.split(" - ")
+        if after.split(" ")[0] not in ("cgroup", "cgroup2"):
+            continue
+        for base, directories, _ in os.walk(before.split(" ")[4]):
+            for name in directories:
+                path = os.path.join(base, name)
+                if CGROUP in path or re.search(r"/quoll(/|$)", path):
+                    found.append(path)
     return sorted(found)
 
 

@@ -194,7 +194,7 @@ class PodTest(unittest.TestCase):
                 filter=cri.ContainerFilter(state=cri.ContainerStateValue(
                     state=cri.CONTAINER_RUNNING)))).containers
             self.assertEqual(len(running), 100)
-            monitors = monitor_pids(node)
+            monitors = monitor_pids([c for _, c in pods])
             self.assertEqual(len(monitors), 100)
             full = pss(daemon_pids(node))
             print(f"\n  100 pods in {made:.1f} s; monitor Pss "
@@ -212,9 +212,10 @@ def daemon_pids(node):
     return [node.process.pid]
 
 
-def monitor_pids(node):
-    out = images.run("pgrep", "-f", f"quoll-monitor.*{node.root}")
-    return [int(pid) for pid in out.split()]
+def monitor_pids(containers):
+    lines = images.run("pgrep", "-a", "-f", "quoll-monitor container ")
+    return [int(line.split()[0]) for line in lines.splitlines()
+            if line.split()[-1] in containers]
 
 
 def pss(pids):
