@@ -117,8 +117,8 @@ void AppendKeys(absl::string_view section, Config& config,
 
 }  // namespace
 
-std::string DumpConfig(const Config& original, DumpStyle style) {
-  Config config = original;  // members are reached as non-const
+std::string DumpConfig(const Config& config, DumpStyle style) {
+  Config values = config;  // members are reached as non-const
   const absl::string_view mark = style == DumpStyle::kCommentedOut ? "#" : "";
   std::string out;
   if (style == DumpStyle::kCommentedOut) {
@@ -132,19 +132,19 @@ std::string DumpConfig(const Config& original, DumpStyle style) {
         "containers\n"
         "# run on meanwhile.\n\n";
   }
-  AppendKeys("", config, mark, out);
+  AppendKeys("", values, mark, out);
   for (const ConfigSection& section : ConfigSections()) {
     out += "\n";
     AppendComment(section.help, out);
     absl::StrAppend(&out, "[", section.name, "]\n");
-    AppendKeys(section.name, config, mark, out);
+    AppendKeys(section.name, values, mark, out);
     if (section.name != "runtime") {
       continue;
     }
     // What the default handler is chosen from belongs beside it.
     out += "\n";
     AppendComment(kHandlerHelp, out);
-    for (const auto& [name, handler] : config.runtimes) {
+    for (const auto& [name, handler] : values.runtimes) {
       absl::StrAppend(&out, mark, "[runtimes.", name, "]\n", mark,
                       "program = ", Quoted(handler.program), "\n", mark,
                       "args = ", Toml(handler.args), "\n");
@@ -153,16 +153,16 @@ std::string DumpConfig(const Config& original, DumpStyle style) {
   return out;
 }
 
-std::string ConfigJson(const Config& original) {
-  Config config = original;
+std::string ConfigJson(const Config& config) {
+  Config values = config;
   nlohmann::json json = nlohmann::json::object();
   for (const ConfigKey& key : ConfigKeys()) {
     nlohmann::json& table =
         key.section.empty() ? json : json[std::string(key.section)];
     table[std::string(key.name)] = std::visit(
-        [&](auto member) { return Json(member(config)); }, key.member);
+        [&](auto member) { return Json(member(values)); }, key.member);
   }
-  for (const auto& [name, handler] : config.runtimes) {
+  for (const auto& [name, handler] : values.runtimes) {
     json["runtimes"][name] = {{"program", handler.program},
                               {"args", handler.args}};
   }

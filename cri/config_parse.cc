@@ -314,6 +314,13 @@ absl::StatusOr<Config> ParseConfig(absl::string_view text,
         name, ": runtime.default_handler \"", config.runtime.default_handler,
         "\" has no table [runtimes.", config.runtime.default_handler, "]"));
   }
+  // Both have a directory "containers", for different things.
+  if (absl::StripSuffix(config.state_dir, "/") ==
+      absl::StripSuffix(config.run_dir, "/")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": state_dir and run_dir are both \"",
+                     config.run_dir, "\": they must be two directories"));
+  }
   return config;
 }
 

@@ -128,6 +128,7 @@ using Strings = std::vector<std::string>;
 using StringMap = std::map<std::string, std::string>;
 
 // Never destroyed: keys are read while the process ends, too.
+// NOLINTNEXTLINE(readability-function-size): a table, not code
 const std::vector<ConfigKey>& Keys() {
   static const auto& keys = *new std::vector<ConfigKey>{
       {"", "state_dir",

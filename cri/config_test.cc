@@ -141,6 +141,8 @@ TEST(ConfigTest, ErrorsSayWhereAndWhat) {
       {"[image]\npinned = [\"Nginx\"]\n", "2:10: image.pinned:"},
       {"[image]\npinned = [\"a@sha256:" + std::string(64, 'a') + "\"]\n",
        "2:10: image.pinned: \"a@sha256:"},
+      {"state_dir = \"/q\"\nrun_dir = \"/q/\"\n",
+       " state_dir and run_dir are both \"/q/\""},
       {"[image\n", "1:7: "},
       {"a = 1\na = 2\n", "2:5: "},
   };

@@ -53,7 +53,8 @@ absl::Status MakeDirectory(const std::string& path, mode_t mode) {
 }
 
 std::string ParentOf(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
+  const size_t slash = path.rfind('/');
+  return slash == 0 ? "/" : path.substr(0, slash);
 }
 
 image::LocalImageService::Options ImageOptions(const Config& config,
