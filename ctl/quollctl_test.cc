@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ctl/quollctl.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
@@ -10,6 +14,7 @@
 #include "gtest/gtest.h"
 
 #include "ctl/fake_daemon.h"
+#include "os/unique_fd.h"
 #include "tests/support/temp_dir.h"
 
 namespace quoll::ctl {
@@ -170,6 +175,27 @@ TEST_F(QuollctlTest, InfoSaysWhatIsNotReadyAndWhy) {
             "NetworkReady: no (no CNI configuration in /etc/cni/net.d)\n"
             "Handlers: runc\n"
             "config: {}\n");
+}
+
+TEST_F(QuollctlTest, AReaderThatHasGoneIsNotComplainedAbout) {
+  signal(SIGPIPE, SIG_IGN);  // as main() does
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  close(ends[0]);
+  fflush(stdout);
+  const os::UniqueFd saved(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
+  dup2(ends[1], STDOUT_FILENO);
+  close(ends[1]);
+  ::testing::internal::CaptureStderr();
+  const std::vector<const char*> argv = {"quollctl", "--socket",
+                                         socket_.c_str(), "version"};
+  const int code = Quollctl(static_cast<int>(argv.size()), argv.data());
+  const std::string err = ::testing::internal::GetCapturedStderr();
+  dup2(saved.get(), STDOUT_FILENO);
+  clearerr(stdout);
+  signal(SIGPIPE, SIG_DFL);
+  EXPECT_EQ(code, 1);
+  EXPECT_EQ(err, "");
 }
 
 // ---- lists
