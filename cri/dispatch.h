@@ -66,14 +66,21 @@ template <typename Request, typename Response>
 using Rpc = absl::Status (*)(const Backends&, const os::Call&, const Request&,
                              Response*);
 
+// A gRPC method, as the log shows it.
+struct Method {
+  absl::string_view name;
+  CallKind kind;
+};
+
 template <typename Request, typename Response>
-grpc::Status Dispatch(absl::string_view method, CallKind kind,
-                      Rpc<Request, Response> rpc, const Backends& backends,
+grpc::Status Dispatch(const Method& method, Rpc<Request, Response> rpc,
+                      const Backends& backends,
                       const grpc::ServerContext& context,
                       const Request& request, Response* response) {
-  return RunLogged(method, kind, ObjectOf(request), [&]() -> absl::Status {
-    return rpc(backends, ToCall(context), request, response);
-  });
+  return RunLogged(method.name, method.kind, ObjectOf(request),
+                   [&]() -> absl::Status {
+                     return rpc(backends, ToCall(context), request, response);
+                   });
 }
 
 }  // namespace quoll::cri

@@ -50,14 +50,14 @@ TEST(ToGrpcStatusTest, WordsOfTheKubeletComeFirst) {
   for (const std::string word :
        {"RegistryUnavailable", "SignatureValidationFailed", "RROUnsupported",
         "ImageVolumeMountFailed"}) {
-    const grpc::Status status = ToGrpcStatus(
-        absl::UnknownError("create c: mount: " + word + ": not here"));
+    const grpc::Status status = ToGrpcStatus(absl::UnknownError(
+        absl::StrCat("create c: mount: ", word, ": not here")));
     EXPECT_EQ(status.error_code(), grpc::StatusCode::UNKNOWN);
-    EXPECT_EQ(status.error_message(), word + ": create c: mount: not here");
+    EXPECT_EQ(status.error_message(),
+              absl::StrCat(word, ": create c: mount: not here"));
     // It is there already; or it is no such error.
-    EXPECT_EQ(
-        ToGrpcStatus(absl::UnknownError(word + ": a: " + word)).error_message(),
-        word + ": a: " + word);
+    const std::string twice = absl::StrCat(word, ": a: ", word);
+    EXPECT_EQ(ToGrpcStatus(absl::UnknownError(twice)).error_message(), twice);
     EXPECT_EQ(ToGrpcStatus(absl::InternalError("a: " + word)).error_message(),
               "a: " + word);
   }

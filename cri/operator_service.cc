@@ -16,15 +16,16 @@ class OperatorService final : public opv1::Operator::Service {
   grpc::Status LoadImage(ServerContext* context,
                          const opv1::LoadImageRequest* request,
                          opv1::LoadImageResponse* response) override {
-    return Dispatch("LoadImage", CallKind::kChange, &quoll::cri::LoadImage,
-                    backends_, *context, *request, response);
+    return Dispatch(Method{"LoadImage", CallKind::kChange},
+                    &quoll::cri::LoadImage, backends_, *context, *request,
+                    response);
   }
 
   grpc::Status Inspect(ServerContext* context,
                        const opv1::InspectRequest* request,
                        opv1::InspectResponse* response) override {
-    return Dispatch("Inspect", CallKind::kRead, &quoll::cri::Inspect, backends_,
-                    *context, *request, response);
+    return Dispatch(Method{"Inspect", CallKind::kRead}, &quoll::cri::Inspect,
+                    backends_, *context, *request, response);
   }
 
  private:

@@ -13,13 +13,13 @@ using grpc::ServerContext;
 using grpc::ServerWriter;
 
 // A method that rpcs.h implements.
-#define QUOLL_UNARY(Method, kind)                                          \
-  grpc::Status Method(ServerContext* context,                              \
-                      const criv1::Method##Request* request,               \
-                      criv1::Method##Response* response) override {        \
-    return Dispatch<criv1::Method##Request, criv1::Method##Response>(      \
-        #Method, kind, &quoll::cri::Method, backends_, *context, *request, \
-        response);                                                         \
+#define QUOLL_UNARY(Method, kind)                                            \
+  grpc::Status Method(ServerContext* context,                                \
+                      const criv1::Method##Request* request,                 \
+                      criv1::Method##Response* response) override {          \
+    return Dispatch<criv1::Method##Request, criv1::Method##Response>(        \
+        {#Method, kind}, &quoll::cri::Method, backends_, *context, *request, \
+        response);                                                           \
   }
 
 // Methods that later versions build; `what` completes "has no ...".
