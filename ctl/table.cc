@@ -95,6 +95,7 @@ std::string Printable(absl::string_view text) {
 std::string FormatTable(const std::vector<std::string>& heading,
                         const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths;
+  widths.reserve(heading.size());
   for (const std::string& cell : heading) {
     widths.push_back(Width(cell));
   }
