@@ -42,7 +42,6 @@ using ::quoll::testing::IsOk;
 using ::quoll::testing::IsOkAndHolds;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
 constexpr absl::Duration kPatience = absl::Seconds(60);
