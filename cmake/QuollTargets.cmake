@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 
-# quoll_library(NAME os SRCS a.cc DEPS absl::status): a library; without SRCS
-# one of headers only.
+# quoll_library(NAME os SRCS a.cc DEPS absl::status [PRECOMPILED rpc]): a
+# library; without SRCS one of headers only.
 function(quoll_library)
-  cmake_parse_arguments(A "" "NAME" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(A "" "NAME;PRECOMPILED" "SRCS;DEPS" ${ARGN})
   if(A_SRCS)
     add_library(quoll_${A_NAME} STATIC ${A_SRCS})
     target_include_directories(quoll_${A_NAME} PUBLIC ${PROJECT_SOURCE_DIR})
     target_link_libraries(quoll_${A_NAME} PUBLIC ${A_DEPS})
     target_compile_options(quoll_${A_NAME} PRIVATE ${QUOLL_WARNINGS})
+    if(A_PRECOMPILED)
+      quoll_use_precompiled(quoll_${A_NAME} ${A_PRECOMPILED})
+    endif()
   else()
     add_library(quoll_${A_NAME} INTERFACE)
     target_include_directories(quoll_${A_NAME} INTERFACE ${PROJECT_SOURCE_DIR})
@@ -42,7 +45,9 @@ function(quoll_test)
   string(REPLACE "/" "_" target ${A_NAME})
   add_executable(${target} ${PROJECT_SOURCE_DIR}/${A_NAME}.cc)
   target_link_libraries(${target} PRIVATE ${A_DEPS} GTest::gmock_main)
-  target_compile_options(${target} PRIVATE ${QUOLL_WARNINGS})
+  # Tests are compiled often and run shortly.
+  target_compile_options(${target} PRIVATE ${QUOLL_WARNINGS} -O0)
+  quoll_use_precompiled(${target} test)
   if(A_PROGRAMS)
     add_dependencies(${target} ${A_PROGRAMS})
   endif()
