@@ -37,8 +37,4 @@ std::string DumpJson(const nlohmann::json& json) {
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-std::string Utf8(absl::string_view text) {
-  return nlohmann::json::parse(DumpJson(std::string(text))).get<std::string>();
-}
-
 }  // namespace quoll::cri

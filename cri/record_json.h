@@ -24,9 +24,4 @@ nlohmann::json SpecJson(const absl::StatusOr<std::string>& spec);
 // Bytes that are no UTF-8 are replaced.
 std::string DumpJson(const nlohmann::json& json);
 
-// The same for a text that goes into a protobuf string: words of an OCI runtime
-// or a CNI plugin may be cut or foreign, and a client drops a whole answer, all
-// pods of a list, over one such byte.
-std::string Utf8(absl::string_view text);
-
 }  // namespace quoll::cri

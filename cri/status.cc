@@ -8,6 +8,7 @@
 #include "cri/record_json.h"
 #include "cri/rpcs.h"
 #include "nlohmann/json.hpp"
+#include "os/utf8.h"
 
 namespace quoll::cri {
 namespace {
@@ -19,7 +20,7 @@ void AddCondition(absl::string_view type, const absl::Status& condition,
   out->set_status(condition.ok());
   if (!condition.ok()) {
     out->set_reason(std::string(reason));
-    out->set_message(Utf8(condition.message()));
+    out->set_message(os::ToUtf8(condition.message()));
   }
 }
 

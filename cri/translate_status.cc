@@ -13,6 +13,7 @@
 #include "cri/record_json.h"
 #include "cri/signals.h"
 #include "cri/translate_linux.h"
+#include "os/utf8.h"
 
 namespace quoll::cri {
 namespace {
@@ -136,7 +137,7 @@ void ToContainerStatus(const runtime::ContainerRecord& record,
   out->set_image_ref(spec.image_ref());
   out->set_image_id(spec.image_id());
   out->set_reason(record.reason());
-  out->set_message(Utf8(record.message()));
+  out->set_message(os::ToUtf8(record.message()));
   *out->mutable_labels() = spec.labels();
   *out->mutable_annotations() = spec.annotations();
   for (const state::v1::MountRequest& mount : spec.mounts()) {

@@ -284,13 +284,6 @@ TEST(RequireFieldTest, NamesTheFieldAndWhy) {
   EXPECT_THAT(RequireField("", "f", "why"), StatusIs(kBad, "f is empty: why"));
 }
 
-TEST(Utf8Test, KeepsTextAndReplacesTheRest) {
-  EXPECT_EQ(Utf8(""), "");
-  EXPECT_EQ(Utf8("line\n\t\"\\ \xC3\xA9"), "line\n\t\"\\ \xC3\xA9");
-  EXPECT_EQ(Utf8("a\xC3"), "a\xEF\xBF\xBD");
-  EXPECT_EQ(Utf8(absl::string_view("\0", 1)), std::string("\0", 1));
-}
-
 TEST(RecordJsonTest, ShowsARecordByItsFieldNames) {
   runtime::SandboxRecord record;
   record.set_id("abc");

@@ -20,8 +20,8 @@ namespace quoll::os {
 class RecordDb {
  public:
   // Opens or creates the file (mode 0600) and takes its write lock for the
-  // life of the object: FailedPrecondition when another process has it. DataLoss
-  // when the file is no database; it is left as it is.
+  // life of the object: FailedPrecondition when another process has it.
+  // DataLoss when the file is no database; it is left as it is.
   static absl::StatusOr<std::unique_ptr<RecordDb>> Open(
       const std::string& path);
   ~RecordDb();

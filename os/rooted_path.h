@@ -20,8 +20,7 @@ absl::StatusOr<UniqueFd> OpenInRoot(int root_fd, const std::string& path,
 
 // Reads a regular file inside the root: FIFOs, devices and files over
 // `max_bytes` are refused and never block.
-absl::StatusOr<std::string> ReadFileInRoot(int root_fd,
-                                           const std::string& path,
+absl::StatusOr<std::string> ReadFileInRoot(int root_fd, const std::string& path,
                                            size_t max_bytes);
 
 // mkdir -p inside the root, one component at a time, each by openat2. Returns

@@ -5,19 +5,18 @@
 #include "absl/status/statusor.h"
 
 // Returns from the enclosing function when `expr` is not OK.
-#define QUOLL_RETURN_IF_ERROR(expr)                        \
-  do {                                                     \
-    if (absl::Status quoll_status_ = (expr);               \
-        !quoll_status_.ok()) {                             \
-      return quoll_status_;                                \
-    }                                                      \
+#define QUOLL_RETURN_IF_ERROR(expr)                                 \
+  do {                                                              \
+    if (absl::Status quoll_status_ = (expr); !quoll_status_.ok()) { \
+      return quoll_status_;                                         \
+    }                                                               \
   } while (false)
 
 #define QUOLL_STATUS_CONCAT_INNER_(a, b) a##b
 #define QUOLL_STATUS_CONCAT_(a, b) QUOLL_STATUS_CONCAT_INNER_(a, b)
 #define QUOLL_ASSIGN_OR_RETURN_IMPL_(tmp, lhs, expr) \
-  auto tmp = (expr);                 /* NOLINT */    \
-  if (!tmp.ok()) {                   /* NOLINT */    \
+  auto tmp = (expr); /* NOLINT */                    \
+  if (!tmp.ok()) {   /* NOLINT */                    \
     return std::move(tmp).status();                  \
   }                                                  \
   lhs = *std::move(tmp) /* NOLINT */

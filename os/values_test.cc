@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The small ones: annotate, random_id, unique_fd, poll_timeout, and the errno
-// table of quoll-helper.
+// The small ones: annotate, random_id, unique_fd, poll_timeout, utf8, and the
+// errno table of quoll-helper.
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -17,6 +17,7 @@
 #include "os/random_id.h"
 #include "os/status_macros.h"
 #include "os/unique_fd.h"
+#include "os/utf8.h"
 #include "tests/support/status_matchers.h"
 
 namespace quoll::os {
@@ -24,6 +25,28 @@ namespace {
 
 using ::quoll::testing::IsOk;
 using ::quoll::testing::StatusIs;
+
+TEST(Utf8Test, ReplacesWhatIsNone) {
+  for (const absl::string_view good :
+       {absl::string_view(), absl::string_view("line\n\t\"\\ \xC3\xA9"),
+        absl::string_view("\0", 1), absl::string_view("\xED\x9F\xBF"),
+        absl::string_view("\xF4\x8F\xBF\xBF")}) {
+    EXPECT_TRUE(IsUtf8(good)) << good;
+    EXPECT_EQ(ToUtf8(good), good);
+  }
+  const std::pair<absl::string_view, absl::string_view> bad[] = {
+      {"a\xC3", "a\xEF\xBF\xBD"},                // cut
+      {"\xC3(", "\xEF\xBF\xBD("},                // not continued
+      {"\xC0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD"},  // overlong
+      {"\xED\xA0\x80z", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBDz"},
+      {"\xF8", "\xEF\xBF\xBD"},
+  };
+  for (const auto& [text, replaced] : bad) {
+    EXPECT_FALSE(IsUtf8(text)) << replaced;
+    EXPECT_EQ(ToUtf8(text), replaced);
+    EXPECT_TRUE(IsUtf8(ToUtf8(text)));
+  }
+}
 
 TEST(AnnotateTest, PutsTheSubjectFirstAndKeepsTheRest) {
   absl::Status status = absl::NotFoundError("gone");

@@ -8,6 +8,7 @@
 #include "os/annotate.h"
 #include "os/log.h"
 #include "os/process.h"
+#include "os/utf8.h"
 #include "runtime/operations.h"
 #include "runtime/sandbox_parts.h"
 
@@ -52,8 +53,8 @@ void CommitLost(Engine& engine, const ContainerRecord& record,
   unknown.set_phase(state::v1::CONTAINER_UNKNOWN);
   unknown.set_reason("Unknown");
   unknown.set_message(
-      absl::StrCat("the monitor was lost while the container runs (",
-                   lost.message(), "); stop or remove it"));
+      os::ToUtf8(absl::StrCat("the monitor was lost while the container runs (",
+                              lost.message(), "); stop or remove it")));
   spdlog::error("{}: {}", Subject(record), unknown.message());
   if (const absl::Status saved = engine.Save(unknown); !saved.ok()) {
     spdlog::error("{}: {}", Subject(record), saved.ToString());
@@ -104,7 +105,7 @@ ContainerRecord WithUnknownEnd(ContainerRecord record,
   record.set_phase(state::v1::CONTAINER_EXITED);
   record.set_exit_code(kUnknownExitCode);
   record.set_reason("Unknown");
-  record.set_message(std::string(message));
+  record.set_message(os::ToUtf8(message));
   record.set_finished_at_ns(std::max(NowNs(), record.started_at_ns()));
   return record;
 }

@@ -8,6 +8,7 @@
 #include "os/log.h"
 #include "os/process.h"
 #include "os/status_macros.h"
+#include "os/utf8.h"
 #include "runtime/operations.h"
 
 namespace quoll::runtime {
@@ -56,7 +57,7 @@ void CommitStartError(Engine& engine, ContainerRecord record,
   record.set_phase(state::v1::CONTAINER_EXITED);
   record.set_exit_code(kStartErrorCode);
   record.set_reason("StartError");
-  record.set_message(std::string(error.message()));
+  record.set_message(os::ToUtf8(error.message()));
   record.set_finished_at_ns(NowNs());
   CommitExit(engine, std::move(record));
 }

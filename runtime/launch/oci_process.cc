@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "os/status_macros.h"
+#include "os/utf8.h"
 #include "runtime/launch/capabilities.h"
 #include "runtime/launch/oci_parts.h"
 
@@ -24,41 +25,6 @@ using nlohmann::json;
 constexpr char kDefaultPath[] =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr int64_t kMaxOomScoreAdj = 1000;
-
-// proto3 checks `string` fields, but not what an image's JSON brought in nor
-// `bytes`. The table is RFC 3629's: no overlong forms, no surrogates.
-bool IsUtf8(absl::string_view text) {
-  size_t i = 0;
-  const auto continues = [&](unsigned low, unsigned high) {
-    const bool ok = i < text.size() &&
-                    static_cast<unsigned char>(text[i]) >= low &&
-                    static_cast<unsigned char>(text[i]) <= high;
-    ++i;
-    return ok;
-  };
-  while (i < text.size()) {
-    const unsigned char lead = text[i++];
-    bool ok = true;
-    if (lead < 0x80) {
-      continue;
-    }
-    if (lead >= 0xC2 && lead <= 0xDF) {
-      ok = continues(0x80, 0xBF);
-    } else if (lead >= 0xE0 && lead <= 0xEF) {
-      ok = continues(lead == 0xE0 ? 0xA0 : 0x80, lead == 0xED ? 0x9F : 0xBF) &&
-           continues(0x80, 0xBF);
-    } else if (lead >= 0xF0 && lead <= 0xF4) {
-      ok = continues(lead == 0xF0 ? 0x90 : 0x80, lead == 0xF4 ? 0x8F : 0xBF) &&
-           continues(0x80, 0xBF) && continues(0x80, 0xBF);
-    } else {
-      ok = false;
-    }
-    if (!ok) {
-      return false;
-    }
-  }
-  return true;
-}
 
 // Environment variables in the order of their first appearance; the last value
 // counts.
@@ -267,7 +233,9 @@ absl::Status CheckText(absl::string_view what, const std::string& text) {
     return absl::InvalidArgumentError(
         absl::StrCat(what, " holds a NUL byte, which no program can be given"));
   }
-  if (!IsUtf8(text)) {
+  // proto3 checks `string` fields, but not what an image's JSON brought in nor
+  // `bytes`.
+  if (!os::IsUtf8(text)) {
     return absl::InvalidArgumentError(absl::StrCat(
         what,
         " is not UTF-8, and an OCI runtime takes only that; encode it "
