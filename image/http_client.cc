@@ -93,24 +93,18 @@ std::string HttpResponse::Header(const std::string& lower_case_name) const {
   return it == headers.end() || it->second.empty() ? "" : it->second.front();
 }
 
-// One easy and one multi handle. The multi handle owns the TCP connections
-// that stay open between requests. Used by one thread at a time.
+// A multi handle: it owns the TCP connections that stay open between requests.
+// Used by one thread at a time.
 class HttpClient::Connection {
  public:
-  Connection() : multi_(curl_multi_init()), easy_(curl_easy_init()) {}
+  Connection() : multi_(curl_multi_init()) {}
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
-  ~Connection() {
-    curl_easy_cleanup(easy_);
-    curl_multi_cleanup(multi_);
-  }
-  bool valid() const { return multi_ != nullptr && easy_ != nullptr; }
+  ~Connection() { curl_multi_cleanup(multi_); }
   CURLM* multi() const { return multi_; }
-  CURL* easy() const { return easy_; }
 
  private:
   CURLM* multi_;
-  CURL* easy_;
 };
 
 struct HttpClient::Pool {
@@ -127,14 +121,19 @@ class HttpClient::Transfer {
         request_(request),
         call_(call),
         multi_(connection.multi()),
-        easy_(connection.easy()) {}
+        easy_(curl_easy_init()) {}
+  Transfer(const Transfer&) = delete;
+  Transfer& operator=(const Transfer&) = delete;
 
   ~Transfer() {
-    curl_easy_reset(easy_);  // keeps connections, drops pointers into *this
+    curl_easy_cleanup(easy_);
     curl_slist_free_all(header_list_);
   }
 
   absl::StatusOr<HttpResponse> Run() {
+    if (multi_ == nullptr || easy_ == nullptr) {
+      return absl::ResourceExhaustedError("libcurl: out of memory");
+    }
     QUOLL_RETURN_IF_ERROR(SetUp());
     if (const CURLMcode code = curl_multi_add_handle(multi_, easy_);
         code != CURLM_OK) {
@@ -334,6 +333,8 @@ class HttpClient::Transfer {
   const HttpRequest& request_;
   const os::Call& call_;
   CURLM* multi_;
+  // One per request: after a name that was not found, libcurl 7.88 refuses
+  // options (CURLOPT_BUFFERSIZE, with error 43) on a handle that was reset.
   CURL* easy_;
   curl_slist* header_list_ = nullptr;
   char error_text_[CURL_ERROR_SIZE] = "";
@@ -369,9 +370,6 @@ absl::StatusOr<HttpResponse> HttpClient::Do(const HttpRequest& request,
   }
   if (connection == nullptr) {
     connection = std::make_unique<Connection>();
-  }
-  if (!connection->valid()) {
-    return absl::ResourceExhaustedError("libcurl: no memory for a connection");
   }
   absl::StatusOr<HttpResponse> response =
       Transfer(options_, request, call, *connection).Run();

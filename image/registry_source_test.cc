@@ -339,6 +339,15 @@ TEST(RegistrySourceTest, AnUnreachableRegistryIsUnavailable) {
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr(host)));
 }
 
+// At each attempt, also on connections that were used before.
+TEST(RegistrySourceTest, ANameThatIsNotFoundIsUnavailable) {
+  RegistryClient client(FastOptions());
+  EXPECT_THAT(
+      client.Open({"nosuch.invalid", "a", "b", ""}, {})->FetchManifest("b", {}),
+      StatusIs(absl::StatusCode::kUnavailable,
+               HasSubstr("Could not resolve host: nosuch.invalid")));
+}
+
 class SilentRegistryTest : public ::testing::Test {
  protected:
   SilentRegistryTest()
