@@ -90,7 +90,7 @@ absl::StatusOr<CniNetwork> LoadCniNetwork(
         "no CNI configuration in ", dir,
         "; a network add-on puts one there, or write a .conflist by hand"));
   }
-  return absl::FailedPreconditionError(
+  return absl::InvalidArgumentError(
       absl::StrCat("no usable CNI configuration in ", dir, ": ",
                    absl::StrJoin(mistakes, "; ")));
 }

@@ -16,8 +16,8 @@ namespace quoll::runtime {
 // The first usable network in a directory: files ending in .conflist, .conf and
 // .json in the order of their names, as the kubelet, containerd and CRI-O have
 // it. Files that are of no use are skipped; `skipped`, when given, is called
-// for each with its path and what is wrong. FailedPrecondition when none is
-// left; the message names every file and its mistake.
+// for each with its path and what is wrong. FailedPrecondition when there is
+// none; InvalidArgument when none is of use, with every file and its mistake.
 absl::StatusOr<CniNetwork> LoadCniNetwork(
     const std::string& dir,
     const std::function<void(const std::string& path, const absl::Status& why)>&
@@ -33,8 +33,8 @@ class CniConfigDir {
       std::string dir, os::EventLoop& loop);
   ~CniConfigDir();
 
-  // Of the last look. Never blocks, reads nothing. FailedPrecondition with the
-  // reason while there is none.
+  // Of the last look. Never blocks, reads nothing. LoadCniNetwork's error while
+  // there is none.
   absl::StatusOr<std::shared_ptr<const CniNetwork>> Current() const;
 
  private:

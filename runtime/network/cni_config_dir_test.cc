@@ -72,7 +72,7 @@ TEST(LoadCniNetworkTest, OnlyBrokenOnesAreNamedWithTheirMistakes) {
   Write(dir / "10-a.conflist", "{\n\"name\" 1}");
   Write(dir / "20-b.json", "");
   EXPECT_THAT(LoadCniNetwork(dir.path()),
-              StatusIs(absl::StatusCode::kFailedPrecondition,
+              StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr(dir.path()), HasSubstr("10-a.conflist"),
                              HasSubstr("line 2"),
                              HasSubstr("20-b.json: it is empty"))));
@@ -145,9 +145,8 @@ TEST_F(CniConfigDirTest, FollowsWritesRenamesAndRemovals) {
   EXPECT_TRUE(AwaitNetwork("b"));
   std::filesystem::remove(dir_ / "20-b.conflist");
   EXPECT_TRUE(AwaitNone());
-  EXPECT_THAT(watched_->Current(),
-              StatusIs(absl::StatusCode::kFailedPrecondition,
-                       HasSubstr("10-a.conflist")));
+  EXPECT_THAT(watched_->Current(), StatusIs(absl::StatusCode::kInvalidArgument,
+                                            HasSubstr("10-a.conflist")));
   std::filesystem::create_symlink("real", dir_ / "05-link.conflist");
   Write(dir_ / "real", ListNamed("d"));
   EXPECT_TRUE(AwaitNetwork("d"));

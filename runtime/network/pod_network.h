@@ -20,9 +20,9 @@ class PodNetwork {
  public:
   virtual ~PodNetwork() = default;
 
-  // FailedPrecondition with the reason ("no CNI configuration in
-  // /etc/cni/net.d") until a network is there. Never blocks: the directory is
-  // watched.
+  // FailedPrecondition ("no CNI configuration in /etc/cni/net.d") or
+  // InvalidArgument (what is there cannot be used) until a network is there.
+  // Never blocks: the directory is watched.
   virtual absl::Status Ready() const = 0;
 
   struct Request {

@@ -270,7 +270,7 @@ class ContractTest(unittest.TestCase):
                 lambda: (lambda c: c if "10-e2e.conflist" in c.message
                          else None)(self.network_ready(False)),
                 "the condition names the file")
-            self.assertFails(grpc.StatusCode.FAILED_PRECONDITION,
+            self.assertFails(grpc.StatusCode.INVALID_ARGUMENT,
                              "10-e2e.conflist", self.node.run_pod,
                              self.node.pod_config("no-network"))
         finally:
