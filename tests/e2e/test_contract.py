@@ -197,20 +197,23 @@ class ContractTest(unittest.TestCase):
     def test_a_client_that_went_away(self):
         """The sandbox of a caller that left waits for the next one."""
         node = self.node
-        slow = self.slow_cni(seconds=1.5)
+        calls, gate = self.gated_cni()
         try:
             config = node.pod_config("left")
             with self.assertRaises(grpc.RpcError) as caught:
                 node.run_pod(config, timeout=0.5)
             self.assertEqual(caught.exception.code(),
                              grpc.StatusCode.DEADLINE_EXCEEDED)
-            pod = node.run_pod(config, timeout=30)
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                again = pool.submit(node.run_pod, config, timeout=30)
+                gate.touch()
+                pod = again.result()
             self.assertEqual(node.pod_status(pod).state, cri.SANDBOX_READY)
             # Only one ADD ran: the second call joined the first.
-            adds = slow.read_text().split().count("ADD")
-            self.assertEqual(adds, 1)
+            self.assertEqual(calls.read_text().split().count("ADD"), 1)
             node.remove_pod(pod)
         finally:
+            gate.touch()
             self.restore_cni()
 
     # ---- CNI that misbehaves
@@ -226,14 +229,16 @@ class ContractTest(unittest.TestCase):
         self.node.write_cni(conflist)
         self.network_ready(True)
 
-    def slow_cni(self, seconds):
-        calls = self.node.root / "slow-calls"
-        self.plugin("slow", f'echo "$CNI_COMMAND" >>{calls}\n'
-                    f'[ "$CNI_COMMAND" = DEL ] && exit 0\nsleep {seconds}\n'
-                    "sed -n 's/.*\"prevResult\":\\(.*\\)}$/\\1/p' >/dev/null\n"
+    def gated_cni(self):
+        """A plugin that notes its calls, and whose ADD waits for a file."""
+        calls = self.node.root / "gated-calls"
+        gate = self.node.root / "gate"
+        self.plugin("gated", f'echo "$CNI_COMMAND" >>{calls}\n'
+                    '[ "$CNI_COMMAND" = DEL ] && exit 0\n'
+                    f"until [ -e {gate} ]; do sleep 0.05; done\n"
                     'cat <<J\n{"cniVersion":"1.0.0","ips":[{"address":'
                     '"10.213.250.250/16"}]}\nJ\n')
-        return calls
+        return calls, gate
 
     def restore_cni(self):
         self.node.write_cni(self.node.default_cni())
