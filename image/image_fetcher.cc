@@ -212,8 +212,7 @@ absl::Status ImageFetcher::FetchLayers(ImageSource& source,
                               return failure.failed() || call.IsCancelled();
                             }};
   std::atomic<size_t> next{0};
-  const std::string request_id = os::CurrentRequestId();
-  const auto work = [&] {
+  const auto work = [&, request_id = std::string(os::CurrentRequestId())] {
     const os::LogRequestScope scope(request_id);
     for (size_t n = next++; n < todo.size() && !failure.failed(); n = next++) {
       const size_t i = todo[n];

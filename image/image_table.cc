@@ -130,6 +130,7 @@ absl::StatusOr<ImageRecord> ImageTable::Commit(const ImageRecord& image) {
   }
   changed.push_back(merged);
   std::vector<os::RecordDb::Change> changes;
+  changes.reserve(changed.size());
   for (const ImageRecord& record : changed) {
     changes.push_back(PutChange(record));
   }

@@ -42,7 +42,7 @@ std::string DiffIdOfDirectory(const LayerStore& layers,
   for (size_t i = 0; i < directory.size(); ++i) {
     run = absl::ascii_isxdigit(directory[i]) ? run + 1 : 0;
     if (run >= kDigits) {
-      const std::string diff_id =
+      std::string diff_id =
           absl::StrCat("sha256:", directory.substr(i + 1 - kDigits, kDigits));
       if (layers.Directory(diff_id) == directory) {
         return diff_id;

@@ -185,7 +185,7 @@ class BlobStream {
                                               " that the manifest says"));
     }
     next_ += static_cast<int64_t>(chunk.size());
-    const absl::Status taken = sink_(chunk);
+    absl::Status taken = sink_(chunk);
     refused_ = !taken.ok();
     return taken;
   }

@@ -2,6 +2,7 @@
 #include "os/mount.h"
 
 #include <algorithm>
+#include <cstddef>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
@@ -39,9 +40,9 @@ std::string Unescape(absl::string_view text) {
 bool ParseLine(absl::string_view line, MountInfo& info) {
   const std::vector<absl::string_view> fields = absl::StrSplit(line, ' ');
   constexpr size_t kOptionalFields = 6;
-  const auto end =
-      std::find(fields.begin() + std::min(fields.size(), kOptionalFields),
-                fields.end(), "-");
+  const auto optional = fields.begin() + static_cast<std::ptrdiff_t>(std::min(
+                                             fields.size(), kOptionalFields));
+  const auto end = std::find(optional, fields.end(), "-");
   // After the separator: type, source (which may be empty), super options.
   if (fields.end() - end < 4 || !absl::SimpleAtoi(fields[0], &info.id)) {
     return false;
@@ -49,8 +50,7 @@ bool ParseLine(absl::string_view line, MountInfo& info) {
   info.root = Unescape(fields[3]);
   info.mount_point = Unescape(fields[4]);
   info.options = std::string(fields[5]);
-  info.optional_fields =
-      absl::StrJoin(fields.begin() + kOptionalFields, end, " ");
+  info.optional_fields = absl::StrJoin(optional, end, " ");
   info.fstype = Unescape(*(end + 1));
   info.source = Unescape(*(end + 2));
   info.super_options = Unescape(*(end + 3));

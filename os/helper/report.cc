@@ -42,6 +42,7 @@ void (*undo_action)() = nullptr;
 
 }  // namespace
 
+// A table. NOLINTNEXTLINE(readability-function-size)
 Code CodeOfErrno(int error) {
   switch (error) {
     case ECANCELED:
@@ -152,6 +153,7 @@ void Fail(Code code, const char* format, ...) {
   static char message[kMaxLine];
   va_list arguments;
   va_start(arguments, format);
+  // The checker does not see va_start. NOLINTNEXTLINE(clang-analyzer-valist*)
   vsnprintf(message, sizeof(message), format, arguments);
   va_end(arguments);
   End(code, message);
@@ -161,6 +163,7 @@ void FailErrno(int error, const char* format, ...) {
   static char message[kMaxLine];
   va_list arguments;
   va_start(arguments, format);
+  // NOLINTNEXTLINE(clang-analyzer-valist*)
   const int length = vsnprintf(message, sizeof(message), format, arguments);
   va_end(arguments);
   if (length >= 0 && length < static_cast<int>(sizeof(message))) {

@@ -21,6 +21,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "absl/types/span.h"
 
 #include "os/annotate.h"
 #include "os/files.h"
@@ -233,11 +234,13 @@ class Backoff {
 };
 
 std::string SomePids(const std::vector<pid_t>& pids) {
-  const size_t shown = std::min<size_t>(pids.size(), 8);
-  return absl::StrCat(absl::StrJoin(pids.begin(), pids.begin() + shown, ", "),
-                      shown < pids.size()
-                          ? absl::StrCat(" and ", pids.size() - shown, " more")
-                          : "");
+  constexpr size_t kShown = 8;
+  std::string text =
+      absl::StrJoin(absl::MakeConstSpan(pids).subspan(0, kShown), ", ");
+  if (pids.size() > kShown) {
+    absl::StrAppend(&text, " and ", pids.size() - kShown, " more");
+  }
+  return text;
 }
 
 }  // namespace
