@@ -8,8 +8,8 @@
 
 namespace quoll::image {
 
-// Parses a stranger's JSON: at most 64 levels deep (nothing here needs more
-// than ten), valid UTF-8, no exceptions. DataLoss begins with `subject`.
+// os::ParseJson of what a registry or an archive said it was; DataLoss begins
+// with `subject`.
 absl::StatusOr<nlohmann::json> ParseBoundedJson(absl::string_view text,
                                                 absl::string_view subject);
 

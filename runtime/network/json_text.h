@@ -8,13 +8,10 @@
 
 #include "nlohmann/json.hpp"
 
-// JSON that strangers wrote: CNI plugins and people. nlohmann-json's exceptions
-// end here.
+// JSON of CNI plugins and of people.
 namespace quoll::runtime {
 
-// InvalidArgument with the place of the mistake when `text` is not one JSON
-// object, or when it nests deeper than anything honest does (copying and
-// printing a value recurse, so that depth is stack).
+// os::ParseJson; InvalidArgument, too, when it is no object.
 absl::StatusOr<nlohmann::json> ParseJsonObject(absl::string_view text);
 
 // Never fails: bytes that are no UTF-8 become U+FFFD.
