@@ -44,7 +44,7 @@ class Node:
     """A node: `start`, `kill`, `stop` its daemon; `runtime` and `images` are
     CRI's two services. `close` ends everything."""
 
-    def __init__(self, extra_config=""):
+    def __init__(self, extra_config="", runtime_config=""):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="quoll-e2e-"))
         self.state = self.root / "state"
         self.run = self.root / "run"
@@ -68,6 +68,7 @@ level = "debug"
 
 [runtime]
 default_handler = "{RUNTIME}"
+{runtime_config}
 
 [network]
 conf_dir = "{self.cni}"

@@ -14,46 +14,11 @@ from proto.runtime.v1 import api_pb2 as cri
 import images
 import leftovers
 from node import RUNTIME, SLOW, Node, wait_until
+from node_case import IMAGE, NodeCase
 from test_pod import log_of
 
-IMAGE = "quoll.local/busybox:latest"
 
-
-class ContractTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.node = Node().start()
-        cls.addClassCleanup(cls.node.close)
-        cls.node.load(images.busybox_archive(cls.node.root))
-        config = cls.node.pod_config("warm-up")
-        cls.node.remove_pod(cls.node.run_pod(config))
-
-    def setUp(self):
-        self.before = leftovers.snapshot(self.node)
-
-    def tearDown(self):
-        for item in self.node.runtime.ListPodSandbox(
-                cri.ListPodSandboxRequest()).items:
-            self.node.remove_pod(item.id)
-        self.assertEqual(leftovers.difference(
-            self.before, leftovers.snapshot(self.node)), {})
-
-    def assertFails(self, code, words, call, *arguments, **named):
-        with self.assertRaises(grpc.RpcError) as caught:
-            call(*arguments, **named)
-        self.assertEqual(caught.exception.code(), code,
-                         caught.exception.details())
-        self.assertRegex(caught.exception.details(), words)
-        return caught.exception.details()
-
-    def pod(self, name="pod", **fields):
-        config = self.node.pod_config(name, **fields)
-        return self.node.run_pod(config), config
-
-    def sleeper(self, pod, config, name="sleeper", **fields):
-        return self.node.run_container(pod, config, self.node.container_config(
-            name, IMAGE, "sleep", "1000", **fields))
-
+class ContractTest(NodeCase):
     # ---- connection
 
     def test_version_and_status(self):
