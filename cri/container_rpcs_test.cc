@@ -327,6 +327,7 @@ TEST_F(ContainerTest, StartRemoveAndReopenHandTheIdOnAndTheErrorBack) {
   EXPECT_THAT(ReopenContainerLog(fake_.all, {}, reopen, &reopened), IsOk());
   EXPECT_THAT(fake_.containers.started, ElementsAre("d1"));
   EXPECT_THAT(fake_.containers.removed, ElementsAre("d2"));
+  EXPECT_EQ(fake_.images.containers_gone, 1);
   EXPECT_THAT(fake_.containers.reopened, ElementsAre("d3"));
   fake_.containers.error = absl::FailedPreconditionError("not now");
   constexpr auto kNotNow = absl::StatusCode::kFailedPrecondition;

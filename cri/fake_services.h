@@ -199,6 +199,7 @@ class FakeImageService : public image::ImageService {
     removed.push_back(reference);
     return error;
   }
+  void ContainersGone() override { ++containers_gone; }
   FsUsage Usage() const override { return {"/layers", 5, 6}; }
 
   std::vector<image::ImageRecord> records;
@@ -207,7 +208,8 @@ class FakeImageService : public image::ImageService {
   std::string loaded_path;
   std::string loaded_name;
   std::vector<std::string> removed;
-  int leases = 0;  // alive now
+  int leases = 0;           // alive now
+  int containers_gone = 0;  // how often it was told
   absl::Status error;
 };
 

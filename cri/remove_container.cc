@@ -12,7 +12,10 @@ absl::Status RemoveContainer(const Backends& backends, const os::Call& call,
                              criv1::RemoveContainerResponse* /*response*/) {
   QUOLL_RETURN_IF_ERROR(RequireField(request.container_id(), "container_id",
                                      "name the container to remove"));
-  return backends.containers.Remove(request.container_id(), call);
+  QUOLL_RETURN_IF_ERROR(
+      backends.containers.Remove(request.container_id(), call));
+  backends.images.ContainersGone();
+  return absl::OkStatus();
 }
 
 }  // namespace quoll::cri

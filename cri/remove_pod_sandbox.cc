@@ -12,7 +12,10 @@ absl::Status RemovePodSandbox(const Backends& backends, const os::Call& call,
                               criv1::RemovePodSandboxResponse* /*response*/) {
   QUOLL_RETURN_IF_ERROR(RequireField(request.pod_sandbox_id(), "pod_sandbox_id",
                                      "name the sandbox to remove"));
-  return backends.sandboxes.Remove(request.pod_sandbox_id(), call);
+  QUOLL_RETURN_IF_ERROR(
+      backends.sandboxes.Remove(request.pod_sandbox_id(), call));
+  backends.images.ContainersGone();
+  return absl::OkStatus();
 }
 
 }  // namespace quoll::cri

@@ -240,6 +240,7 @@ TEST_F(SandboxTest, StopAndRemoveHandTheIdOnAndRefuseNone) {
   remove.set_pod_sandbox_id("abc");
   EXPECT_THAT(RemovePodSandbox(fake_.all, {}, remove, &removed), IsOk());
   EXPECT_THAT(fake_.sandboxes.removed, ElementsAre("abc"));
+  EXPECT_EQ(fake_.images.containers_gone, 1);
 }
 
 TEST_F(SandboxTest, ListAppliesEveryPartOfTheFilter) {

@@ -75,6 +75,11 @@ class ImageService {
   // nobody else needs go with it.
   virtual absl::Status Remove(const std::string& reference) = 0;
 
+  // To be called after containers have gone: layers that nobody else needed,
+  // because their image had been removed before, go too. Cheap when there are
+  // none. What cannot be removed now is tried again, so there is no error.
+  virtual void ContainersGone() = 0;
+
   struct FsUsage {
     std::string mountpoint;  // directory of the layer store
     uint64_t bytes = 0;

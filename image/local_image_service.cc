@@ -275,6 +275,16 @@ absl::Status LocalImageService::Remove(const std::string& reference) {
   return absl::OkStatus();
 }
 
+void LocalImageService::ContainersGone() {
+  if (!layers_owed_) {
+    return;
+  }
+  if (const absl::Status collected = CollectGarbage(); !collected.ok()) {
+    spdlog::warn("layers of removed images are still there: {}",
+                 collected.ToString());
+  }
+}
+
 ImageService::FsUsage LocalImageService::Usage() const {
   const LayerStore::Usage usage = layers_.TotalUsage();
   return {.mountpoint = options_.layers_directory,
@@ -308,12 +318,18 @@ absl::Status LocalImageService::CollectGarbage() {
   QUOLL_ASSIGN_OR_RETURN(
       const os::KeyedMutex::Lock lock,
       collecting_.Acquire(kCollecting, absl::InfiniteFuture()));
-  std::set<std::string> keep = pins_.Pinned();
-  keep.merge(table_.Layers());
-  keep.merge(pins_.Pinned());
+  // Before the looks: what goes away after we have seen it finds this set.
+  layers_owed_ = true;
+  std::set<std::string> held = pins_.Pinned();
+  const std::set<std::string> of_images = table_.Layers();
+  held.merge(pins_.Pinned());
   QUOLL_ASSIGN_OR_RETURN(std::set<std::string> in_use, DiffIdsInUse());
-  keep.merge(in_use);
-  return layers_.RemoveAllBut(keep);
+  held.merge(in_use);
+  std::set<std::string> keep = of_images;
+  keep.insert(held.begin(), held.end());
+  QUOLL_RETURN_IF_ERROR(layers_.RemoveAllBut(keep));
+  layers_owed_ = keep.size() > of_images.size();
+  return absl::OkStatus();
 }
 
 }  // namespace quoll::image

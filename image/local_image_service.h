@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <set>
@@ -64,6 +65,7 @@ class LocalImageService : public ImageService {
   absl::StatusOr<ImageLease> Lease(const std::string& reference) override;
   std::vector<ImageRecord> List() const override;
   absl::Status Remove(const std::string& reference) override;
+  void ContainersGone() override;
   FsUsage Usage() const override;
 
  private:
@@ -93,7 +95,9 @@ class LocalImageService : public ImageService {
   LayerPins pins_;
   ImageFetcher fetcher_;
   os::KeyedMutex collecting_;  // one garbage collection at a time
-  PullFlights flights_;        // last: its threads use everything above
+  // The last collection has left layers that no image needs any more.
+  std::atomic<bool> layers_owed_{false};
+  PullFlights flights_;  // last: its threads use everything above
 };
 
 }  // namespace quoll::image

@@ -314,6 +314,22 @@ TEST_F(LocalImageServiceTest, LeasesAndContainersKeepLayers) {
   EXPECT_TRUE(layers_->Has(DigestOf(Layer("2"))));
 }
 
+TEST_F(LocalImageServiceTest, LayersOfARemovedImageGoWithTheirContainers) {
+  source_.AddImage("one", {Layer("1"), Layer("2")});
+  source_.AddImage("two", {Layer("2")});
+  ASSERT_THAT(Pull("app:one"), IsOk());
+  ASSERT_THAT(Pull("app:two"), IsOk());
+  in_use_ = {layers_->Directory(DigestOf(Layer("1"))),
+             layers_->Directory(DigestOf(Layer("2")))};
+  ASSERT_THAT(service_->Remove("app:one"), IsOk());
+  service_->ContainersGone();  // another one's
+  EXPECT_TRUE(layers_->Has(DigestOf(Layer("1"))));
+  in_use_ = {};
+  service_->ContainersGone();
+  EXPECT_FALSE(layers_->Has(DigestOf(Layer("1"))));
+  EXPECT_TRUE(layers_->Has(DigestOf(Layer("2"))));
+}
+
 TEST_F(LocalImageServiceTest, NoLayerIsRemovedOnDoubt) {
   source_.AddImage("latest", {Layer("a")});
   ASSERT_THAT(Pull("app"), IsOk());
