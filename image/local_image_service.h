@@ -29,7 +29,7 @@ namespace quoll::image {
 // The images of this node: fetched by ImageFetcher, named in ImageTable, their
 // layers in LayerStore. Writing the image's record is the commit of a pull; a
 // pull that fails leaves no record. Whole layers that it had finished stay, so
-// that the next try has less to do, until the next removal of an image.
+// that the next try has less to do, until layers are collected.
 // Thread-safe; everything but Find, List and Usage blocks.
 class LocalImageService : public ImageService {
  public:
