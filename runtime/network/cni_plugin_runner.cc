@@ -29,6 +29,10 @@ constexpr size_t kMaxOutputBytes = 1u << 20;
 constexpr char kPath[] =
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+std::string Subject(absl::string_view type, absl::string_view command) {
+  return absl::StrCat("CNI ", command, " by plugin ", type);
+}
+
 std::string Describe(const os::ExitStatus& exit) {
   return exit.signal != 0 ? absl::StrCat("killed by signal ", exit.signal)
                           : absl::StrCat("exit code ", exit.code);
@@ -96,11 +100,15 @@ absl::StatusOr<std::string> CniPluginRunner::Execute(
   return std::move(result.out);
 }
 
+absl::Status CniPluginRunner::CheckInstalled(absl::string_view type,
+                                             absl::string_view command) const {
+  return os::Annotate(Find(type).status(), Subject(type, command));
+}
+
 absl::StatusOr<std::string> CniPluginRunner::Run(absl::string_view type,
                                                  const Invocation& invocation,
                                                  absl::Time deadline) {
-  const std::string subject =
-      absl::StrCat("CNI ", invocation.command, " by plugin ", type);
+  const std::string subject = Subject(type, invocation.command);
   absl::StatusOr<std::string> program = Find(type);
   if (!program.ok()) {
     return os::Annotate(program.status(), subject);

@@ -43,6 +43,10 @@ class CniPluginRunner {
   // eventfd (no descriptors left) the running ones go on to their deadline.
   void Stop();
 
+  // OK when there is a program for this type; else what Run() would say.
+  absl::Status CheckInstalled(absl::string_view type,
+                              absl::string_view command) const;
+
   // What the plugin printed, which nobody has looked at yet. FailedPrecondition
   // when the plugin is not installed or failed, Unavailable when it says that a
   // retry may help, DeadlineExceeded when it was killed or found no free slot,

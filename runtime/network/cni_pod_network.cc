@@ -75,6 +75,12 @@ absl::StatusOr<PodNetwork::Attachment> CniPodNetwork::Attach(
   if (!attachment.ok()) {
     return os::Annotate(attachment.status(), subject);
   }
+  // Before anything is begun: of a chain with a plugin that is not there, DEL
+  // would fail like ADD did, and be owed for as long as it is not installed.
+  for (const CniNetwork::Plugin& plugin : (*network)->plugins) {
+    QUOLL_RETURN_IF_ERROR(
+        os::Annotate(plugins_.CheckInstalled(plugin.type, "ADD"), subject));
+  }
   QUOLL_ASSIGN_OR_RETURN(const os::KeyedMutex::Lock lock,
                          locks_.Acquire(request.sandbox_id, deadline));
   // The spec forbids a second ADD without a DEL in between, which would leak

@@ -406,11 +406,15 @@ TEST(CniPodNetworkTest, FailureWithoutACniErrorGivesExitCodeAndStderr) {
 
 TEST(CniPodNetworkTest, MissingPluginNamesItAndWhereItWasLookedFor) {
   Node node(R"({"cniVersion":"1.0.0","name":"pods",
-                "plugins":[{"type":"calico"}]})");
+                "plugins":[{"type":"first"},{"type":"calico"}]})");
   EXPECT_THAT(node.network().Attach(MakeRequest("pod-7"), Soon()),
               StatusIs(absl::StatusCode::kFailedPrecondition,
                        AllOf(HasSubstr("plugin calico"),
                              HasSubstr(node.plugins().bin_dir()))));
+  // Nothing was begun, so nothing is owed.
+  EXPECT_THAT(node.plugins().Log(), IsEmpty());
+  EXPECT_FALSE(node.network().OwesDetach("pod-7"));
+  EXPECT_EQ(node.Records(), 0u);
 }
 
 // ------------------------------------------------------- journal, restarts
