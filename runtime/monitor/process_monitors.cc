@@ -20,6 +20,7 @@
 #include "runtime/monitor/monitor_files.h"
 #include "runtime/monitor/oci_command.h"
 #include "runtime/monitor/runtime_log.h"
+#include "spdlog/spdlog.h"
 
 namespace quoll::runtime {
 namespace {
@@ -29,6 +30,14 @@ constexpr absl::Duration kUndoLimit = absl::Seconds(15);
 
 std::string Subject(absl::string_view container_id) {
   return absl::StrCat("container ", container_id);
+}
+
+// Nobody is told through CRI before the container ends.
+void LogLoss(absl::string_view container_id) {
+  spdlog::error(
+      "{}: its monitor was killed; what it prints is lost from now on, and its "
+      "exit code will not be known",
+      Subject(container_id));
 }
 
 // What the monitor said when the launch failed, in the OCI runtime's words
@@ -253,6 +262,7 @@ absl::Status ProcessMonitors::Watch(const std::string& container_id,
     loop_.Post([this, watched, record] { Deliver(watched, record); });
   } else {
     // The monitor was killed; the container may live on without it.
+    LogLoss(container_id);
     absl::StatusOr<os::Pidfd> init = os::Pidfd::Open(container.init);
     status = init.ok() ? WatchProcess(watched, *std::move(init))
                        : absl::NotFoundError(
@@ -298,6 +308,7 @@ void ProcessMonitors::OnWatchedExit(const std::shared_ptr<Watched>& watched) {
     return;
   }
   if (!init_ended) {
+    LogLoss(watched->container_id);
     absl::StatusOr<os::Pidfd> init = os::Pidfd::Open(watched->container.init);
     if (init.ok() && WatchProcess(watched, *std::move(init)).ok()) {
       return;
