@@ -40,6 +40,7 @@ struct Result {
 Result RunWith(std::vector<std::string> words) {
   words.insert(words.begin(), "quollctl");
   std::vector<const char*> argv;
+  argv.reserve(words.size());
   for (const std::string& word : words) {
     argv.push_back(word.c_str());
   }

@@ -279,7 +279,7 @@ class HttpClient::Transfer {
     if (success && request_.sink) {
       // A consumer that takes its time is not the server's stall.
       const absl::Time before = absl::Now();
-      const absl::Status taken = request_.sink(chunk);
+      absl::Status taken = request_.sink(chunk);
       window_start_ += absl::Now() - before;
       return taken;
     }

@@ -61,7 +61,8 @@ std::multiset<std::string> TableFacts() {
 
 std::string WithoutPackage(const std::string& full_name) {
   const std::string package = "runtime.v1.";
-  return full_name.substr(full_name.rfind(package, 0) == 0 ? package.size() : 0);
+  return full_name.substr(full_name.rfind(package, 0) == 0 ? package.size()
+                                                           : 0);
 }
 
 std::string TypeOf(const FieldDescriptor* field) {
@@ -113,10 +114,11 @@ std::multiset<std::string> CompiledFacts(const FileDescriptor* file) {
     EXPECT_EQ(message->real_oneof_decl_count(), 0) << message->name();
     for (int f = 0; f < message->field_count(); ++f) {
       const FieldDescriptor* field = message->field(f);
-      facts.insert("field " + message->name() + "." + field->name() + " = " +
-                   std::to_string(field->number()) + " " +
-                   (field->is_repeated() && !field->is_map() ? "repeated " : "") +
-                   TypeOf(field));
+      facts.insert(
+          "field " + message->name() + "." + field->name() + " = " +
+          std::to_string(field->number()) + " " +
+          (field->is_repeated() && !field->is_map() ? "repeated " : "") +
+          TypeOf(field));
     }
   }
   return facts;
@@ -124,8 +126,8 @@ std::multiset<std::string> CompiledFacts(const FileDescriptor* file) {
 
 TEST(WireFactsTest, DescriptorsAreTheTable) {
   const auto table = TableFacts();
-  const auto compiled = CompiledFacts(
-      ::runtime::v1::VersionRequest::descriptor()->file());
+  const auto compiled =
+      CompiledFacts(::runtime::v1::VersionRequest::descriptor()->file());
   std::vector<std::string> missing;
   std::vector<std::string> added;
   std::set_difference(table.begin(), table.end(), compiled.begin(),

@@ -110,7 +110,7 @@ ContainerRecord WithUnknownEnd(ContainerRecord record,
   return record;
 }
 
-void CommitExit(Engine& engine, ContainerRecord record) {
+void CommitExit(Engine& engine, const ContainerRecord& record) {
   if (const absl::Status saved = engine.Save(record); !saved.ok()) {
     // It has ended, whatever the disk says. The exit record of the monitor is
     // still there, so the next start of the daemon writes it down.

@@ -89,7 +89,7 @@ TEST(ContainerLifeTest, ReasonsOfAnEnd) {
     const std::string id = node.MakeRunning(pod);
     end(id);
     EXPECT_TRUE(ReachesPhase(node, id, state::v1::CONTAINER_EXITED));
-    const std::string text = node.containers().Get(id)->reason();
+    std::string text = node.containers().Get(id)->reason();
     EXPECT_THAT(node.containers().Remove(id, {}), IsOk());
     return text;
   };

@@ -69,7 +69,7 @@ absl::Status WatchContainer(Engine& engine, const ContainerRecord& record);
 void ContainerEnded(Engine& engine, const std::string& id,
                     const absl::StatusOr<ExitRecord>& exit);
 // Makes the exit durable and visible, then releases who waits for it.
-void CommitExit(Engine& engine, ContainerRecord record);
+void CommitExit(Engine& engine, const ContainerRecord& record);
 // EXITED, code 255, reason Unknown: how it ended is not known.
 ContainerRecord WithUnknownEnd(ContainerRecord record,
                                absl::string_view message);

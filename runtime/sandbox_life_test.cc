@@ -314,6 +314,7 @@ TEST(SandboxLifeTest, StopAndRemoveAtOnceFromManySides) {
   const std::string id = node.MakeSandbox();
   node.MakeRunning(id);
   std::vector<std::thread> callers;
+  callers.reserve(8);
   for (int i = 0; i < 8; ++i) {
     callers.emplace_back([&, i] {
       EXPECT_THAT(i % 2 == 0 ? node.sandboxes().Stop(id, {})
@@ -330,6 +331,7 @@ TEST(SandboxLifeTest, StopAndRemoveAtOnceFromManySides) {
 TEST(SandboxLifeTest, ManyAtOnce) {
   TestNode node;
   std::vector<std::thread> callers;
+  callers.reserve(50);
   for (int i = 0; i < 50; ++i) {
     callers.emplace_back([&, i] {
       auto pod = node.sandboxes().Run(

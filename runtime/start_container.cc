@@ -59,7 +59,7 @@ void CommitStartError(Engine& engine, ContainerRecord record,
   record.set_reason("StartError");
   record.set_message(os::ToUtf8(error.message()));
   record.set_finished_at_ns(NowNs());
-  CommitExit(engine, std::move(record));
+  CommitExit(engine, record);
 }
 
 absl::Status StartLocked(Engine& engine, ContainerRecord record) {
