@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes wrong on a node without the daemon's doing."""
+import concurrent.futures
 import os
 import pathlib
 import signal
@@ -166,6 +167,30 @@ class MishapsTest(NodeCase):
             except grpc.RpcError:
                 return None
         wait_until(works, "the second file counts")
+
+    def test_a_pod_that_is_stopped_while_it_is_filled(self):
+        """Each create is refused, or its container is ended by the stop."""
+        node = self.node
+        pod, config = self.pod()
+
+        def fill(number):
+            try:
+                return self.sleeper(pod, config, f"c{number}")
+            except grpc.RpcError as error:
+                return error
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            fills = [pool.submit(fill, number) for number in range(16)]
+            wait_until(lambda: fills[0].done(), "the first is there")
+            node.stop_pod(pod)
+            results = [f.result() for f in fills]
+        for result in results:
+            if isinstance(result, grpc.RpcError):
+                self.assertEqual(result.code(), REFUSED, result.details())
+        for item in node.runtime.ListContainers(
+                cri.ListContainersRequest()).containers:
+            self.assertEqual(item.state, cri.CONTAINER_EXITED)
+        self.assertEqual([p for p in leftovers.processes()
+                          if "sleep" in p or "quoll-monitor" in p], [])
 
     def test_a_root_filesystem_somebody_looks_into(self):
         """A process of the node in the container's root is no obstacle."""

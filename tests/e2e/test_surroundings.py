@@ -8,10 +8,13 @@ import stat
 import subprocess
 import unittest
 
+import grpc
+
 from proto.runtime.v1 import api_pb2 as cri
 
 import images
-from node import wait_until
+import leftovers
+from node import RUNTIME, wait_until
 from node_case import IMAGE, NodeCase
 
 V2 = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
@@ -310,6 +313,96 @@ class LimitsTest(NodeCase):
         status = self.node.wait_exited(container)
         self.assertEqual((status.reason, status.exit_code),
                          ("OOMKilled", 137), status)
+
+
+class IsolationTest(NodeCase):
+    def made(self, pod, config, change, name="c"):
+        wanted = self.node.container_config(name, IMAGE, "sleep", "1000")
+        change(wanted.linux.security_context)
+        return self.node.run_container(pod, config, wanted)
+
+    def proc_status(self, container):
+        return dict(line.split(":\t", 1) for line in self.output(
+            container, "cat", "/proc/self/status").splitlines())
+
+    def test_what_most_pods_ask_for(self):
+        pod, config = self.pod()
+
+        def change(security):
+            security.seccomp.profile_type = cri.SecurityProfile.RuntimeDefault
+            security.no_new_privs = True
+            security.masked_paths.append("/proc/keys")
+            security.readonly_paths.append("/proc/sys")
+            security.capabilities.drop_capabilities.append("ALL")
+            security.capabilities.add_capabilities.append("NET_BIND_SERVICE")
+        container = self.made(pod, config, change)
+        status = self.proc_status(container)
+        self.assertEqual(status["Seccomp"], "2")
+        self.assertEqual(status["NoNewPrivs"], "1")
+        self.assertEqual(int(status["CapEff"], 16), 1 << 10)
+        self.assertEqual(int(status["CapInh"], 16), 0)
+        self.assertEqual(self.output(container, "cat", "/proc/keys"), "")
+        self.assertIn(b"Read-only", self.node.exec(
+            container, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"
+        ).stderr)
+        # Its own PID 1, and none of the node's processes.
+        self.assertEqual(
+            self.output(container, "cat", "/proc/1/cmdline"),
+            "sleep\x001000\x00")
+
+    def test_a_privileged_container(self):
+        config = self.node.pod_config("privileged")
+        config.linux.security_context.privileged = True
+        pod = self.node.run_pod(config, handler=RUNTIME)
+
+        def change(security):
+            security.privileged = True
+        container = self.made(pod, config, change)
+        status = self.proc_status(container)
+        self.assertEqual(status["Seccomp"], "0")
+        own = re.search(r"(?m)^CapBnd:\s+(\w+)",
+                        pathlib.Path("/proc/self/status").read_text()).group(1)
+        self.assertEqual(status["CapEff"], own)
+        self.assertRegex(self.output(container, "grep", " /sys sysfs",
+                                     "/proc/self/mounts"), r"\brw\b")
+        self.assertEqual(self.node.pod_status(pod).runtime_handler, RUNTIME)
+
+    def test_process_namespaces_of_the_node_and_of_another(self):
+        pod, config = self.pod()
+        target = self.sleeper(pod, config, "target")
+
+        def of_target(security):
+            security.namespace_options.pid = cri.TARGET
+            security.namespace_options.target_id = target
+        debugger = self.made(pod, config, of_target, "debugger")
+        self.assertEqual(
+            self.output(debugger, "readlink", "/proc/1/ns/pid"),
+            self.output(target, "readlink", "/proc/1/ns/pid"))
+
+        def of_node(security):
+            security.namespace_options.pid = cri.NODE
+        config = self.node.pod_config("host-pid")
+        config.linux.security_context.namespace_options.pid = cri.NODE
+        pod = self.node.run_pod(config)
+        container = self.made(pod, config, of_node)
+        self.assertEqual(
+            self.output(container, "readlink", "/proc/self/ns/pid").strip(),
+            os.readlink("/proc/self/ns/pid"))
+        self.node.stop_container(container, 0)
+        self.assertEqual(self.node.status(container).exit_code, 137)
+
+    def test_a_limit_that_nothing_fits_into(self):
+        pod, config = self.pod()
+        before = leftovers.snapshot(self.node)
+        wanted = self.node.container_config("c", IMAGE, "sleep", "1000")
+        wanted.linux.resources.memory_limit_in_bytes = 4096
+        try:
+            container = self.node.run_container(pod, config, wanted)
+        except grpc.RpcError as error:
+            self.assertRegex(error.details(), "(?i)memory|oom|kill")
+            self.assertNothingLeft(before)
+        else:
+            self.assertNotEqual(self.node.wait_exited(container).exit_code, 0)
 
 
 class ImageConfigTest(NodeCase):
