@@ -414,7 +414,7 @@ class ImageConfigTest(NodeCase):
         cls.name = "quoll.local/configured:1"
         cls.node.load(images.variant(
             cls.node.root / "busybox.tar", cls.name, User="nobody:nogroup",
-            WorkingDir="/work/here", StopSignal="SIGUSR1",
+            WorkingDir="/srv/here", StopSignal="SIGUSR1",
             Env=["PATH=/bin", "FROM=image", "KEPT=yes"],
             Entrypoint=["sh", "-c"], Volumes={"/var/volume": {}},
             Cmd=["trap 'exit 9' USR1; echo up; while :; do usleep 9999; done"]))
@@ -431,7 +431,7 @@ class ImageConfigTest(NodeCase):
                          "SIGNAL_SIGUSR1")
         self.assertEqual(
             self.output(container, "sh", "-c", "id -u; pwd; echo $FROM $KEPT"),
-            "65534\n/work/here\npod yes\n")
+            "65534\n/srv/here\npod yes\n")
         wait_until(lambda: "up" in pathlib.Path(status.log_path).read_text(),
                    "the trap is set")
         self.node.stop_container(container, 30)
