@@ -53,7 +53,7 @@ class FakeImageSource : public ImageSource {
 
   // Under its digest and, when not empty, a tag.
   std::string AddManifest(const std::string& tag, const std::string& content) {
-    const std::string digest = DigestOf(content);
+    std::string digest = DigestOf(content);
     manifests[digest] = content;
     if (!tag.empty()) {
       manifests[tag] = content;
@@ -82,7 +82,7 @@ class FakeImageSource : public ImageSource {
                          const ByteSink& sink, const os::Call& call) override {
     ++blob_fetches;
     if (before_blob) {
-      const absl::Status status = before_blob(blob, call);
+      absl::Status status = before_blob(blob, call);
       if (!status.ok()) {
         return status;
       }

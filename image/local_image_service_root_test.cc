@@ -197,6 +197,7 @@ TEST_F(LocalImageServiceTest, ConcurrentPullsShareOneTransfer) {
     return absl::OkStatus();
   };
   std::vector<std::jthread> callers;
+  callers.reserve(4);
   std::atomic<int> fine{0};
   std::atomic<int> asked{0};
   for (int i = 0; i < 4; ++i) {
@@ -286,6 +287,7 @@ TEST_F(LocalImageServiceTest, SimultaneousRemovalsAllSucceed) {
   std::atomic<int> fine{0};
   {
     std::vector<std::jthread> callers;
+    callers.reserve(4);
     for (int i = 0; i < 4; ++i) {
       callers.emplace_back([&] { fine += service_->Remove("app").ok(); });
     }

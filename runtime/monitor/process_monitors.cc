@@ -106,7 +106,7 @@ ProcessMonitors::~ProcessMonitors() {
     children.swap(children_);
   }
   for (const std::string& id : ids) {
-    Unwatch(id);
+    ProcessMonitors::Unwatch(id);
   }
   for (const auto& [key, child] : children) {
     loop_.Remove(child->token);

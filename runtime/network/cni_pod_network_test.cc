@@ -40,7 +40,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
-using ::testing::UnorderedElementsAre;
 
 // A namespace that needs no privilege to be one: our own.
 constexpr char kNetns[] = "/proc/self/ns/net";
@@ -473,6 +472,7 @@ TEST(CniPodNetworkTest, DetachWithoutTimeIsOwed) {
 TEST(CniPodNetworkTest, FiftyPodsAtOnce) {
   Node node;
   std::vector<std::thread> callers;
+  callers.reserve(50);
   for (int i = 0; i < 50; ++i) {
     callers.emplace_back([&node, i] {
       const std::string id = absl::StrCat("pod-", i + 2);
